@@ -1,0 +1,56 @@
+"""Fixtures that several test folders share."""
+
+import atexit
+import csv
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# What the tests tokenise stays out of the user's cache; set before anything imports huggingface_hub, which reads it once.
+os.environ["HF_ASSETS_CACHE"] = tempfile.mkdtemp(prefix="textmix-tests-")
+atexit.register(shutil.rmtree, os.environ["HF_ASSETS_CACHE"], ignore_errors=True)
+
+TOPICS = {
+    "cooking": ["salt", "oven", "butter", "dough", "simmer", "spoon"],
+    "sailing": ["rudder", "tide", "anchor", "knots", "harbour", "mast"],
+    "music": ["chord", "tempo", "violin", "octave", "encore", "drum"],
+}
+FILLERS = "the a of and with under over some many then it was is we they saw took".split()
+
+
+def topic_texts(count: int, seed: int) -> list[tuple[str, str]]:
+    """Make `count` short texts about three topics; one word in four tells which, one text in ten lies."""
+    rng = np.random.default_rng(seed)
+    names = list(TOPICS)
+    rows = []
+    for _ in range(count):
+        topic = names[rng.integers(3)]
+        told = names[rng.integers(3)] if rng.random() < 0.1 else topic
+        words = [
+            str(rng.choice(TOPICS[told] if rng.random() < 0.25 or i == 0 else FILLERS))
+            for i in range(rng.integers(1, 20))
+        ]
+        rows.append((" ".join(rng.permutation(words)), topic))
+    return rows
+
+
+def write_csv(path: Path, rows: list[tuple[str, str]], header: tuple[str, str] = ("text", "label")) -> Path:
+    """Write rows of text and label."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+@pytest.fixture(scope="session")
+def topics(tmp_path_factory) -> Path:
+    """A folder with train.csv (301 rows), validation.csv (60) and test.csv (81) of texts about three topics."""
+    folder = tmp_path_factory.mktemp("topics")
+    for seed, (split, count) in enumerate([("train", 301), ("validation", 60), ("test", 81)]):
+        write_csv(folder / f"{split}.csv", topic_texts(count, seed))
+    return folder

@@ -1,0 +1,74 @@
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from textmix.config import Config, DataConfig, LossConfig, MixupConfig, ModelConfig, TrainConfig
+from textmix.errors import InputError
+
+SOURCE = (Path(__file__).parents[1] / "textmix" / "config.py").read_text(encoding="utf-8")
+
+
+def test_defaults_are_a_run():
+    config = Config()
+    assert config.data.path == "packaged:tweets"
+    assert not config.mixup.active
+
+
+def test_every_field_says_what_it_is():
+    for section in [
+        Config,
+        *(f.default_factory for f in dataclasses.fields(Config) if f.name not in {"seed", "output_dir"}),
+    ]:
+        body = SOURCE.split(f"class {section.__name__}:")[1].split("\n@dataclass")[0]
+        for field in dataclasses.fields(section):
+            if not (section is Config and dataclasses.is_dataclass(field.default_factory)):
+                assert re.search(rf'\n    {field.name}: .*\n    """\w', body), f"{section.__name__}.{field.name}"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DataConfig(path=""), "data.path: expected a Hub id"),
+        (
+            lambda: DataConfig(validation_fraction=1.0),
+            r"data.validation_fraction: expected a share in \(0, 1\), got 1.0",
+        ),
+        (lambda: DataConfig(max_length=0), "data.max_length: expected an integer >= 1, got 0"),
+        (lambda: DataConfig(train_examples=1), "data.train_examples: expected at least 2, got 1"),
+        (lambda: ModelConfig(name="pretrained"), "model.path: expected .* got None"),
+        (lambda: ModelConfig(filter_widths=()), "model.filter_widths: expected one or more widths"),
+        (lambda: ModelConfig(dropout=1.0), r"model.dropout: expected a probability in \[0, 1\), got 1.0"),
+        (lambda: MixupConfig(alpha=-0.1), "mixup.alpha: expected a finite number >= 0, got -0.1"),
+        (lambda: MixupConfig(alpha=float("nan")), "mixup.alpha: expected a finite number >= 0, got nan"),
+        (lambda: MixupConfig(alpha=float("inf")), "mixup.alpha: expected a finite number >= 0, got inf"),
+        (lambda: MixupConfig(clean_weight=-1), "mixup.clean_weight: expected a finite number >= 0, got -1"),
+        (lambda: LossConfig(label_smoothing=1.1), r"loss.label_smoothing: expected a share in \[0, 1\], got 1.1"),
+        (lambda: LossConfig(entropy_penalty=-1), "loss.entropy_penalty: expected a finite number >= 0"),
+        (lambda: LossConfig(class_weights=(1.0, 0.0)), "loss.class_weights: expected finite weights > 0"),
+        (lambda: TrainConfig(epochs=0), "train.epochs: expected an integer >= 1, got 0"),
+        (lambda: TrainConfig(max_steps=0), "train.max_steps: expected an integer >= 1, or null, got 0"),
+        (lambda: TrainConfig(learning_rate=0.0), "train.learning_rate: expected a finite number > 0, got 0.0"),
+        (lambda: TrainConfig(warmup=1.5), r"train.warmup: expected a share in \[0, 1\], got 1.5"),
+        (lambda: Config(seed=-1), "seed: expected an integer in"),
+    ],
+)
+def test_values_out_of_bounds_are_named(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_a_row_needs_a_partner():
+    train = TrainConfig(batch_size=1)
+    Config(train=train)
+    Config(train=train, mixup=MixupConfig(alpha=0.4, site="none"))
+    with pytest.raises(InputError, match="train.batch_size: expected at least 2 with mixup.alpha > 0"):
+        Config(train=train, mixup=MixupConfig(alpha=0.4))
+
+
+def test_some_epoch_must_be_mixed():
+    mixup = MixupConfig(alpha=0.4, start_epoch=2, off_last_epochs=3)
+    Config(mixup=mixup, train=TrainConfig(epochs=6))
+    with pytest.raises(InputError, match="mixup.off_last_epochs: expected less than train.epochs"):
+        Config(mixup=mixup, train=TrainConfig(epochs=5))

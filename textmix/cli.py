@@ -1,0 +1,111 @@
+"""The command line: ``textmix COMMAND ...``.
+
+Options are read before anything heavy is imported, so that ``--help`` and mistakes are answered at once.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from textmix.command import guard, make_parser, parse
+from textmix.config import Config
+from textmix.errors import InputError
+from textmix.options import CompareConfig, EvaluateConfig, ReportConfig
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that `argv` (by default the process's own arguments) names, and return its exit code."""
+    command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    return guard(lambda: _dispatch(command, rest))
+
+
+def train(argv: Sequence[str]) -> None:
+    """Train a classifier and report how far its confidence can be trusted."""
+    config, config_file = parse(make_parser(Config, "textmix train", _first_line(train)), Config, argv)
+
+    from textmix import run_folder
+    from textmix.train import run
+
+    run(config, run_folder.run_dir(config, config_file))
+
+
+def evaluate(argv: Sequence[str]) -> None:
+    """Measure the predictions of any model."""
+    parser = make_parser(
+        EvaluateConfig, "textmix evaluate", _first_line(evaluate), skip=("file", "source", "columns", "ood")
+    )
+    parser.add_argument("file", help="Predictions: parquet, csv, tsv, jsonl or npz with label and one column a class.")
+    parser.add_argument(
+        "--from", dest="source", type=Literal["logits", "probabilities"], default="logits",
+        help="What the class columns hold: logits (logit_<name>) or probabilities (prob_<name>).",
+    )  # fmt: skip
+    parser.add_argument("--columns", nargs="+", default=(), help="Class columns, in the order of the classes.")
+    parser.add_argument("--ood", nargs="+", default=(), help="Predictions on examples outside the classes.")
+    config, _ = parse(parser, EvaluateConfig, argv)
+
+    from textmix.evaluate import evaluate_file
+
+    sys.stdout.write(evaluate_file(config))
+
+
+def compare(argv: Sequence[str]) -> None:
+    """Set runs or files of predictions side by side, and say what is established."""
+    parser = make_parser(CompareConfig, "textmix compare", _first_line(compare), skip=("paths",))
+    parser.add_argument(
+        "paths", nargs="+", help="Run folders or files of predictions; the first is what others are compared with."
+    )
+    config, _ = parse(parser, CompareConfig, argv)
+
+    from textmix.evaluate import compare_paths
+
+    sys.stdout.write(compare_paths(config))
+
+
+def report(argv: Sequence[str]) -> None:
+    """Write report.html and the model card of a run again."""
+    parser = make_parser(ReportConfig, "textmix report", _first_line(report), skip=("run",))
+    parser.add_argument("run", help="Folder of the run.")
+    config, _ = parse(parser, ReportConfig, argv)
+
+    from textmix.report import make_report
+
+    sys.stdout.write(f"{make_report(Path(config.run))}\n")
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "compare": compare,
+    "report": report,
+}
+
+
+def _dispatch(command: str, argv: list[str]) -> None:
+    if command in {"-h", "--help"}:
+        sys.stdout.write(_usage())
+    elif command == "--version":
+        sys.stdout.write(f"textmix {version('textmix')}\n")
+    elif command in COMMANDS:
+        COMMANDS[command](argv)
+    else:
+        raise InputError(f"unknown command {command!r}; expected one of {', '.join(COMMANDS)}.")
+
+
+def _usage() -> str:
+    lines = [f"  {name:<10}{_first_line(function)}" for name, function in COMMANDS.items()]
+    return "\n".join([
+        "usage: textmix COMMAND [options]",
+        "",
+        "Classifiers whose probabilities can be trusted.",
+        "",
+        *lines,
+        "",
+        "textmix COMMAND --help explains every option; textmix --version names the version.",
+        "",
+    ])  # fmt: skip
+
+
+def _first_line(function: Callable[[Sequence[str]], None]) -> str:
+    return (function.__doc__ or "").splitlines()[0]
