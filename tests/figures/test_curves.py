@@ -1,0 +1,26 @@
+import numpy as np
+
+from textmix.figures import against_alpha, risk_coverage, soft_against_dominant
+
+
+def test_alphas_are_evenly_spaced_and_named():
+    values = np.array([[0.9, 0.8, 0.95], [0.92, 0.9, 0.93], [0.91, 0.9, 0.92]])
+    axes = against_alpha([0, 0.4, 2], {"accuracy": values}).figure.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "0.4", "2"]
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), values[:, 0])
+
+
+def test_a_million_points_are_drawn_as_few_and_keep_their_ends():
+    coverage = np.arange(1, 1_000_001) / 1_000_000
+    chart = risk_coverage({"model": (coverage, coverage / 5)})
+    x, y = chart.figure.axes[0].lines[0].get_data()
+    assert len(x) <= 400
+    assert (x[0], x[-1], y[-1]) == (coverage[0], 1.0, 0.2)
+    assert "model: 0.100 for the most confident half, 0.200 for all" in chart.description
+
+
+def test_methods_stand_in_order_with_their_intervals():
+    chart = soft_against_dominant({"none": {"ECE": (0.1, 0.08, 0.13)}, "soft": {"ECE": (0.02, 0.01, 0.05)}})
+    axes = chart.figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["none", "soft"]
+    assert "none: ECE 0.100; soft: ECE 0.020" in chart.description
