@@ -1,0 +1,57 @@
+"""Work done once: tables, vocabularies and tokens, kept on disk under the content they were made from."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+from huggingface_hub import cached_assets_path
+
+from textmix.errors import InputError
+
+FORMAT = 1
+"""Counts up whenever what is kept changes, so that old entries are never read."""
+
+
+def content_key(path: Path) -> str:
+    """Return a digest of the content of the file at `path`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def cached(key: tuple[object, ...], write: Callable[[Path], None]) -> Path:
+    """Return the folder that ``write(folder)`` fills, filling it only the first time `key` is asked for.
+
+    The folder lies in the Hugging Face cache (``HF_HOME``) and is there as a whole or not at all: one process fills it
+    under another name while the others wait.
+
+    :param key: everything the content depends on, values whose `repr` tells them apart.
+    :raises InputError: the cache can't be written.
+    """
+    digest = hashlib.blake2b(repr((FORMAT, *key)).encode(), digest_size=16).hexdigest()
+    try:
+        home = cached_assets_path("textmix", "data")
+        folder, part = home / digest, home / f"{digest}.part"
+        if folder.is_dir():
+            return folder
+        with FileLock(home / f"{digest}.lock"):
+            if not folder.is_dir():
+                shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
+                part.mkdir()
+                write(part)
+                _sync(part)
+                part.rename(folder)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: can't be written ({error.strerror}); set HF_HOME to a folder that can."
+        ) from error
+    return folder
+
+
+def _sync(folder: Path) -> None:
+    """Bring the files of `folder` to the disk, so that its new name never outlives their content."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

@@ -1,0 +1,274 @@
+"""Files of examples, read in pieces: each column that is wanted, as text under the name of its role.
+
+Rows are counted from 0, below the header and without blank lines, as in the ids of the examples.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+from datasets import ClassLabel, Features
+
+from textmix.data.labels import label_strings
+from textmix.errors import InputError
+
+_BLOCK = 32 << 20
+"""Bytes of a csv file parsed at a time, and therefore the longest row."""
+_CHUNK = 10_000
+"""Rows of a json file held as Python objects."""
+LABEL_NAMES = b"label_names"
+"""Where the metadata of a batch holds the class names that the source declares, as json."""
+
+Batches = Iterator[pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The names of the columns to read, and the encoding of text files. A column `id` is read where there is one."""
+
+    text: str
+    pair: str | None
+    label: str | None
+    encoding: str = "utf-8"
+
+    def find(self, names: Iterable[str], where: str) -> dict[str, str]:
+        """Return role (text, pair, label, id) -> column, among the columns `names` of `where`.
+
+        :raises InputError: a column is missing, or there twice.
+        """
+        present = list(names)
+        roles = {"text": self.text, "pair": self.pair, "label": self.label, "id": "id"}
+        found = {role: name for role, name in roles.items() if name is not None and name in present}
+        for role, key in (("text", "text_column"), ("pair", "text_pair_column"), ("label", "label_column")):
+            if roles[role] is not None and role not in found:
+                raise InputError(
+                    f"{where}: expected a column {roles[role]!r} (data.{key}), got {present}{_hint(present)}."
+                )
+        twice = sorted({name for name in found.values() if present.count(name) > 1})
+        if twice:
+            raise InputError(f"{where}: expected every column once, got {twice} more than once; rename or remove one.")
+        return found
+
+
+def _hint(present: list[str]) -> str:
+    """Name the likely reason why a header has no column of the right name."""
+    if any("\0" in name for name in present):
+        return "; the file seems to be UTF-16, set data.encoding: utf-16"
+    if len(present) == 1 and any(mark in present[0] for mark in "\t;,"):
+        return "; the fields seem to be separated otherwise: a csv file needs commas, a tsv file tabs"
+    return ""
+
+
+def read_file(path: Path, wanted: Wanted) -> Batches:
+    """Yield the rows of a csv, tsv, json, jsonl or parquet file as record batches of strings.
+
+    :raises InputError: the file can't be read, lacks a column, or holds a row that does not fit.
+    """
+    try:
+        yield from _READERS[file_kind(path)](path, wanted)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: expected text in {wanted.encoding}, got other bytes ({error.reason}); "
+            "set data.encoding (latin-1, cp1252, ...) or convert the file."
+        ) from error
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path}: {_first_line(error)}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: can't be read ({_first_line(error)}).") from error
+
+
+def file_kind(path: Path) -> str:
+    """Return the suffix that says how the file is written, without the one of its compression."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+
+
+def _read_csv(path: Path, wanted: Wanted) -> Batches:
+    """Read with every field as text, so that `NA`, `null` and `007` stay what they are."""
+    delimiter = "\t" if file_kind(path) == ".tsv" else ","
+    roles = wanted.find(_header(path, delimiter, wanted.encoding), str(path))
+    bad_rows: list[pa.csv.InvalidRow] = []
+
+    def remember(row: pa.csv.InvalidRow) -> str:
+        bad_rows.append(row)
+        return "error"
+
+    encoding = "utf8" if _is_utf8(wanted.encoding) else wanted.encoding
+    # On one thread, or errors would not know their row.
+    read = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, encoding=encoding)
+    parse = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember)
+    columns = list(roles.values())
+    convert = pa.csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string()))
+    row = 0
+    try:
+        with _open(path) as file, pa.csv.open_csv(file, read, parse, convert) as reader:
+            for batch in reader:
+                _check_no_nul(batch, row, path)
+                row += batch.num_rows
+                yield batch.rename_columns(list(roles))
+    except pa.ArrowInvalid as error:
+        raise InputError(_explain(path, error, bad_rows, wanted.encoding)) from error
+
+
+def _header(path: Path, delimiter: str, encoding: str) -> list[str]:
+    with _open(path) as file, io.TextIOWrapper(file, _skipping_bom(encoding), errors="replace", newline="") as text:
+        header = next((row for row in csv.reader(text, delimiter=delimiter) if row), None)
+    if header is None:
+        raise InputError(f"{path}: expected a header and rows, got an empty file.")
+    return header
+
+
+def _skipping_bom(encoding: str) -> str:
+    return "utf-8-sig" if _is_utf8(encoding) else encoding
+
+
+def _is_utf8(encoding: str) -> bool:
+    return codecs.lookup(encoding).name == "utf-8"
+
+
+def _open(path: Path) -> IO[bytes]:
+    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _check_no_nul(batch: pa.RecordBatch, first_row: int, path: Path) -> None:
+    for column in batch.columns:
+        index = pc.index(pc.match_substring(column, "\0"), True).as_py()
+        if index >= 0:
+            raise InputError(
+                f"{path}: row {first_row + index} (counted from 0): expected text, got a NUL byte; "
+                "the file is damaged or in another encoding (data.encoding)."
+            )
+
+
+def _explain(path: Path, error: pa.ArrowInvalid, bad_rows: list[Any], encoding: str) -> str:
+    if bad_rows:
+        bad = bad_rows[0]
+        return (
+            f"{path}: row {bad.number - 2} (counted from 0): expected {bad.expected_columns} fields as in the header, "
+            f"got {bad.actual_columns}: {bad.text[:80]!r}; put a field that holds a separator or a quote in quotes."
+        )
+    row = re.search(r"Row #(\d+)", str(error))
+    if row and "UTF8" in str(error):
+        return (
+            f"{path}: row {int(row[1]) - 2} (counted from 0): expected text in {encoding}, got other bytes; "
+            "set data.encoding (latin-1, cp1252, ...) or convert the file."
+        )
+    if "straddling" in str(error):
+        return f"{path}: expected rows of at most {_BLOCK >> 20} MiB, got a longer one; is a quote left open?"
+    return f"{path}: {_first_line(error)}"
+
+
+def _read_json(path: Path, wanted: Wanted) -> Batches:
+    """Read a list of objects, or one object a line."""
+    rows = _json_rows(path, wanted.encoding)
+    roles: dict[str, str] = {}
+    while chunk := list(islice(rows, _CHUNK)):
+        roles = roles or wanted.find(chunk[0][1], str(path))
+        yield pa.RecordBatch.from_pydict({
+            role: pa.array([_json_text(entry.get(name), role, f"{path}: row {row} (counted from 0)")
+                            for row, entry in chunk], pa.string())
+            for role, name in roles.items()
+        })  # fmt: skip
+
+
+def _json_rows(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    row = -1
+    try:
+        with _open(path) as file, io.TextIOWrapper(file, _skipping_bom(encoding)) as text:
+            for row, entry in enumerate(_json_entries(text)):
+                if not isinstance(entry, dict):
+                    raise InputError(
+                        f"{path}: row {row} (counted from 0): expected an object, got {str(entry)[:80]!r}."
+                    )
+                yield row, entry
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputError(
+            f"{path}: row {row + 1} (counted from 0): expected a list of objects or one object a line, "
+            f"got: {_first_line(error)}."
+        ) from error
+
+
+def _json_entries(text: IO[str]) -> Iterator[Any]:
+    first = next((line for line in text if line.strip()), "")
+    if first.lstrip().startswith("["):
+        yield from json.loads(first + text.read())
+    else:
+        yield from (json.loads(line) for line in chain([first], text) if line.strip())
+
+
+def _json_text(value: Any, role: str, where: str) -> str | None:
+    """Return a value of a json object as the text of a column."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{where}: expected text, got half of a surrogate pair in {value[:80]!r}.") from error
+        return value
+    if value is None:
+        return None
+    if isinstance(value, int) and role in {"label", "id"}:
+        return json.dumps(value)
+    if role == "label":
+        label_strings(pa.array([value]), None, where)  # says why a float or a list is no label
+    raise InputError(f"{where}: expected a string as {role}, got {str(value)[:80]}.")
+
+
+def _read_parquet(path: Path, wanted: Wanted) -> Batches:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=list(wanted.find(file.schema_arrow.names, str(path)).values())):
+            yield as_strings(batch, wanted, str(path))
+
+
+def as_strings(batch: pa.RecordBatch, wanted: Wanted, where: str) -> pa.RecordBatch:
+    """Return the wanted columns of typed data as strings under their roles; names of classes go into the metadata.
+
+    :raises InputError: a column is missing or has the wrong type.
+    """
+    roles = wanted.find(batch.schema.names, where)
+    features = Features.from_arrow_schema(batch.schema)
+    names: tuple[str, ...] | None = None
+    columns: dict[str, pa.Array] = {}
+    for role, name in roles.items():
+        column, feature = batch.column(name), features[name]
+        if role == "label":
+            names = tuple(feature.names) if isinstance(feature, ClassLabel) else None
+            columns[role] = label_strings(column, names, f"{where}: column {name!r}")
+        elif role == "id" or _is_text(column.type):
+            columns[role] = column.cast(pa.string())
+        else:
+            raise InputError(f"{where}: expected text in column {name!r}, got {column.type}.")
+    metadata = None if names is None else {LABEL_NAMES: json.dumps(names)}
+    return pa.RecordBatch.from_pydict(columns).replace_schema_metadata(metadata)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(values) or pa.types.is_large_string(values) or pa.types.is_string_view(values)
+                or pa.types.is_null(values))  # fmt: skip
+
+
+_READERS: dict[str, Callable[[Path, Wanted], Batches]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".json": _read_json,
+    ".jsonl": _read_json,
+    ".parquet": _read_parquet,
+}
+KINDS = tuple(_READERS)
+"""Suffixes of the files that can be read; all but parquet may be compressed as ``.gz``."""

@@ -1,0 +1,107 @@
+"""From `data.path` to tables: a Hub id, a file, a folder of splits or a packaged corpus."""
+
+import logging
+import re
+from pathlib import Path
+
+from datasets import Dataset, load_dataset
+
+from textmix.config import PACKAGED, DataConfig
+from textmix.data.corpora import read_corpus
+from textmix.data.readers import KINDS, Wanted, as_strings, file_kind
+from textmix.data.tables import Table, keep, read_files
+from textmix.errors import InputError
+
+log = logging.getLogger(__name__)
+
+WHOLE = "all"
+"""Name of the one split of a source that has no splits of its own, and no train either."""
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_SHARD = re.compile(r"-\d+-of-\d+$")
+_OTHER_NAMES = {"validation": ("val", "valid", "dev")}
+
+
+def read_source(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]:
+    """Read the splits of the source `path`: those called as `data` says, as far as they are there.
+
+    :return: role (train, validation, test) -> table; a single file is all train, a packaged corpus is :data:`WHOLE`.
+    :raises InputError: the source is missing, can't be read, or has no training split.
+    """
+    if path.startswith(PACKAGED):
+        return {WHOLE: read_corpus(path)}
+    local = Path(path).expanduser()
+    if local.exists() and (data.subset or data.revision):
+        raise InputError(f"data.subset and data.revision: expected null for the file or folder {path!r}.")
+    if local.is_dir():
+        files = _files_of_splits(local)
+        splits = choose_splits(list(files), data, path)
+        return {role: read_files(name, files[name], wanted) for role, name in splits.items()}
+    if local.is_file():
+        _check_kind(local)
+        return {"train": read_files("train", [local], wanted)}
+    if _is_local(path):
+        raise InputError(f"data.path: expected a file, a folder or a Hub id, found no {path!r}.")
+    return _read_hub(path, data, wanted)
+
+
+def choose_splits(names: list[str], data: DataConfig, where: str) -> dict[str, str]:
+    """Return role -> name of the split that plays it.
+
+    :raises InputError: there is no training split, or not the one that the configuration names.
+    """
+    chosen = {}
+    for role, name in (("train", data.train_split), ("validation", data.validation_split), ("test", data.test_split)):
+        others = _OTHER_NAMES.get(role, ()) if name == role else ()
+        found = next((candidate for candidate in (name, *others) if candidate in names), None)
+        if found is not None:
+            chosen[role] = found
+        elif name is not None and (role == "train" or name != role):
+            raise InputError(f"{where}: expected a split {name!r} (data.{role}_split), got {names}.")
+        if found in others:
+            log.warning("%s: the split %r serves as %s", where, found, role)
+    return chosen
+
+
+def _is_local(path: str) -> bool:
+    """Whether something that does not exist was meant as a file rather than as a Hub id."""
+    looks_like_file = path.startswith((".", "/", "~")) or file_kind(Path(path)) in KINDS
+    return looks_like_file or _HUB_ID.fullmatch(path) is None
+
+
+def _check_kind(file: Path) -> None:
+    if file_kind(file) not in KINDS or file.name.lower().endswith(".parquet.gz"):
+        raise InputError(
+            f"{file}: expected one of {', '.join(KINDS)} (all but parquet also as .gz), got {file.suffix!r}."
+        )
+
+
+def _files_of_splits(folder: Path) -> dict[str, list[Path]]:
+    """Return split -> its files: `train.csv`, or shards such as `train-00000-of-00002.parquet`."""
+    files: dict[str, list[Path]] = {}
+    for file in sorted(folder.iterdir()):
+        if file.is_file() and file_kind(file) in KINDS:
+            files.setdefault(_SHARD.sub("", file.name.split(".")[0]), []).append(file)
+    for split, parts in files.items():
+        if len(parts) != sum(_SHARD.search(part.name.split(".")[0]) is not None for part in parts) and len(parts) > 1:
+            raise InputError(
+                f"{folder}: expected one file for the split {split!r}, got {[part.name for part in parts]}."
+            )
+    return files
+
+
+def _read_hub(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]:
+    try:
+        loaded = load_dataset(path, name=data.subset, revision=data.revision)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"data.path: {path!r} is no file here and could not be loaded from the Hub: {reason}"
+        ) from error
+    splits = choose_splits(list(loaded), data, path)
+    return {role: _hub_table(path, name, loaded[name], wanted) for role, name in splits.items()}
+
+
+def _hub_table(path: str, split: str, rows: Dataset, wanted: Wanted) -> Table:
+    name = f"{path}[{split}]"
+    pieces = rows.data.table.to_batches()
+    return keep(name, split, (rows._fingerprint, wanted), lambda: (as_strings(piece, wanted, name) for piece in pieces))

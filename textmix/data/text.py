@@ -1,0 +1,172 @@
+"""Texts as token ids: tokenised once, kept on disk, gathered into padded batches without a loop over rows."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from textmix.data.batching import Indices
+from textmix.data.cache import cached
+from textmix.data.parts import Part, Texts, names_of
+from textmix.errors import InputError
+
+_IDS, _TYPES = "input_ids", "token_type_ids"
+_DTYPES = {_IDS: np.int32, _TYPES: np.int8}
+
+
+@dataclass(frozen=True, eq=False)
+class TextExamples:
+    """One split of texts (see :class:`textmix.data.batching.Examples`).
+
+    The tokens of all texts lie one after the other in `tokens[name]`, those of text i from `starts[i]` on; `fill[name]`
+    pads, on the left or on the right. `truncated` says which texts were cut.
+    """
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    labels: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    truncated: npt.NDArray[np.bool_]
+    starts: npt.NDArray[np.int64]
+    tokens: dict[str, npt.NDArray[Any]]
+    fill: dict[str, int]
+    pad_left: bool
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, indices: Indices) -> dict[str, Tensor]:
+        """Return input_ids, attention_mask, token_type_ids where the model has them (B, L), and labels (B,)."""
+        lengths = self.lengths[indices]
+        width = int(lengths.max(initial=1))
+        place = np.arange(width) - (width - lengths if self.pad_left else 0 * lengths)[:, None]
+        mask = (place >= 0) & (place < lengths[:, None])
+        source = (self.starts[indices][:, None] + place)[mask]
+        inputs = {"attention_mask": torch.from_numpy(mask.astype(np.int64))}
+        for name, values in self.tokens.items():
+            padded = np.full(mask.shape, self.fill[name], np.int64)
+            padded[mask] = values[source]
+            inputs[name] = torch.from_numpy(padded)
+        return inputs | {"labels": torch.from_numpy(self.labels[indices])}
+
+
+def text_examples(part: Part, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TextExamples:
+    """Tokenise a part, once: the tokens are kept on disk under the texts and the tokenizer that made them.
+
+    A text without a single token becomes one unknown token, so that no model meets an empty row.
+
+    :raises InputError: `max_length` leaves no room for a token, or is more than the tokenizer allows.
+    """
+    _check_length(tokenizer, max_length, pair=part.has("pair"))
+    names = [name for name in _DTYPES if name in tokenizer.model_input_names]
+    key = ("tokens", part.key(), fingerprint(tokenizer), max_length)
+    folder = cached(key, lambda made: _tokenise(part, tokenizer, max_length, made))
+    lengths = np.load(folder / "lengths.npy")
+    return TextExamples(
+        ids=names_of(part),
+        texts=Texts(part),
+        labels=part.labels,
+        lengths=lengths,
+        truncated=np.load(folder / "truncated.npy"),
+        starts=np.cumsum(lengths) - lengths,
+        tokens={name: np.asarray(np.memmap(folder / name, _DTYPES[name], mode="r")) for name in names},
+        fill={_IDS: int(tokenizer.pad_token_id), _TYPES: tokenizer.pad_token_type_id},
+        pad_left=tokenizer.padding_side == "left",
+    )
+
+
+def used_token_ids(examples: TextExamples, tokenizer: PreTrainedTokenizerBase) -> npt.NDArray[np.int64]:
+    """Return the sorted ids of the tokens that `examples` hold, and of the tokenizer's special tokens."""
+    used = np.zeros(len(tokenizer), dtype=bool)
+    used[examples.tokens[_IDS]] = True
+    used[tokenizer.all_special_ids] = True
+    return np.flatnonzero(used)
+
+
+def fingerprint(tokenizer: PreTrainedTokenizerBase) -> tuple[object, ...]:
+    """Return what decides the tokens that a tokenizer makes."""
+    if tokenizer.is_fast:
+        return (tokenizers.__version__, tokenizer.truncation_side, tokenizer.backend_tokenizer.to_str())
+    return (
+        type(tokenizer).__name__,
+        tokenizer.truncation_side,
+        str(tokenizer.init_kwargs),
+        sorted(tokenizer.get_vocab().items()),
+    )
+
+
+def _check_length(tokenizer: PreTrainedTokenizerBase, max_length: int, *, pair: bool) -> None:
+    special = tokenizer.num_special_tokens_to_add(pair=pair)
+    if not special < max_length <= tokenizer.model_max_length:
+        raise InputError(
+            f"data.max_length: expected more than the {special} special tokens and at most the "
+            f"{tokenizer.model_max_length} that the tokenizer {tokenizer.name_or_path} allows, got {max_length}."
+        )
+
+
+Encoded = list[tuple[list[int], list[int], bool]]
+"""Ids, token types and whether the text was cut, for each text."""
+
+
+def _tokenise(part: Part, tokenizer: PreTrainedTokenizerBase, max_length: int, folder: Path) -> None:
+    filler = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
+    lengths: list[npt.NDArray[np.int64]] = []
+    truncated: list[npt.NDArray[np.bool_]] = []
+    with (folder / _IDS).open("wb") as ids_file, (folder / _TYPES).open("wb") as types_file:
+        for encoded in _encoded(part, tokenizer, max_length):
+            ids = [ids or [filler] for ids, _, _ in encoded]
+            types = [types or [0] for _, types, _ in encoded]
+            np.fromiter((t for row in ids for t in row), _DTYPES[_IDS]).tofile(ids_file)
+            np.fromiter((t for row in types for t in row), _DTYPES[_TYPES]).tofile(types_file)
+            lengths.append(np.fromiter(map(len, ids), np.int64))
+            truncated.append(np.fromiter((cut for _, _, cut in encoded), bool))
+    np.save(folder / "lengths.npy", np.concatenate(lengths))
+    np.save(folder / "truncated.npy", np.concatenate(truncated))
+
+
+def _encoded(part: Part, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Encoded]:
+    if tokenizer.is_fast:
+        encode = partial(_encode_fast, _cutting(tokenizer, max_length), max_length)
+    else:
+        encode = partial(_encode_slow, tokenizer, max_length)
+    seconds = part.pieces("pair") if part.has("pair") else repeat(None)
+    for texts, pairs in zip(part.pieces("text"), seconds, strict=False):
+        yield encode(texts.to_pylist(), None if pairs is None else pairs.to_pylist())
+
+
+def _cutting(tokenizer: PreTrainedTokenizerBase, max_length: int) -> tokenizers.Tokenizer:
+    """Return a copy of the tokenizer's fast half that cuts texts as `truncation=True` does."""
+    backend: tokenizers.Tokenizer = copy.deepcopy(tokenizer.backend_tokenizer)
+    backend.no_padding()
+    backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
+    return backend
+
+
+def _encode_fast(backend: tokenizers.Tokenizer, max_length: int, texts: list[str], pairs: list[str] | None) -> Encoded:
+    inputs = texts if pairs is None else list(zip(texts, pairs, strict=True))
+    return [
+        (one.ids, one.type_ids, len(one) == max_length and bool(one.overflowing))
+        for one in backend.encode_batch_fast(inputs)
+    ]
+
+
+def _encode_slow(
+    tokenizer: PreTrainedTokenizerBase, max_length: int, texts: list[str], pairs: list[str] | None
+) -> Encoded:
+    result = []
+    for text, pair in zip(texts, pairs or repeat(None), strict=False):
+        one = tokenizer(text, pair, truncation=True, max_length=max_length, return_token_type_ids=True)
+        ids = one[_IDS]
+        cut = len(ids) == max_length and len(tokenizer(text, pair, verbose=False)[_IDS]) > max_length
+        result.append((ids, one[_TYPES], cut))
+    return result
