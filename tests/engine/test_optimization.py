@@ -1,0 +1,75 @@
+import pytest
+import torch
+from torch import nn
+
+from textmix.config import TrainConfig
+from textmix.engine.optimization import make_optimizer, make_schedule, total_steps
+
+
+def rates(config, steps_per_epoch):
+    """Return the learning rate of every optimizer step of a run."""
+    model = nn.Linear(2, 2)
+    optimizer = make_optimizer(model, config)
+    schedule = make_schedule(optimizer, config, steps_per_epoch)
+    seen = []
+    for _ in range(total_steps(config, steps_per_epoch)):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return seen
+
+
+def test_constant():
+    assert rates(TrainConfig(epochs=2, learning_rate=0.5), 3) == [0.5] * 6
+
+
+def test_linear_rises_and_falls_to_zero():
+    config = TrainConfig(epochs=2, learning_rate=1.0, warmup=0.2, schedule="linear")
+    assert rates(config, 5) == pytest.approx([0, 0.5, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8])
+
+
+def test_cosine_is_half_way_at_half_time():
+    got = rates(TrainConfig(epochs=4, learning_rate=1.0, schedule="cosine"), 2)
+    assert got[0] == 1
+    assert got[4] == pytest.approx(0.5)
+    assert got == sorted(got, reverse=True)
+
+
+def test_steps_drop_at_their_epochs():
+    config = TrainConfig(epochs=4, learning_rate=1.0, schedule="steps", step_epochs=(1, 3), step_factor=0.1)
+    assert rates(config, 2) == pytest.approx([1, 1, 0.1, 0.1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_steps_rise_first():
+    config = TrainConfig(epochs=4, learning_rate=1.0, schedule="steps", step_epochs=(3,), step_factor=0.1, warmup=0.5)
+    assert rates(config, 2) == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1, 0.1, 0.1], abs=1e-6)
+
+
+def test_max_steps_ends_the_schedule_early():
+    config = TrainConfig(epochs=10, max_steps=4, learning_rate=1.0, schedule="linear")
+    assert rates(config, 5) == pytest.approx([1, 0.75, 0.5, 0.25])
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "adadelta"])
+def test_every_optimizer_lowers_a_loss(name):
+    torch.manual_seed(0)
+    model, inputs, targets = nn.Linear(3, 2), torch.randn(64, 3), torch.randint(2, (64,))
+    optimizer = make_optimizer(model, TrainConfig(optimizer=name, learning_rate=0.1))
+    losses = []
+    for _ in range(30):
+        loss = nn.functional.cross_entropy(model(inputs), targets)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < losses[0]
+
+
+def test_weight_decay_spares_biases_and_normalisation_and_frozen_weights_are_left_out():
+    model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
+    model[2].weight.requires_grad_(False)
+    decayed, spared = make_optimizer(model, TrainConfig(weight_decay=0.01)).param_groups
+    assert [p.shape for p in decayed["params"]] == [(4, 3)]
+    assert decayed["weight_decay"] == 0.01
+    assert len(spared["params"]) == 4
+    assert spared["weight_decay"] == 0

@@ -1,0 +1,35 @@
+"""Processes, devices, precision, threads and seeds: what a run stands on."""
+
+import logging
+import os
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from textmix.config import TrainConfig
+
+logger = logging.getLogger(__name__)
+
+_PRECISION = {"auto": None, "fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+def start(config: TrainConfig) -> Accelerator:
+    """Join the other processes, choose device and precision, and set the number of threads."""
+    accelerator = Accelerator(mixed_precision=_PRECISION[config.precision])
+    # The launcher sets OMP_NUM_THREADS=1 without being asked, which would leave cores idle: decided here instead.
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // here))
+    logger.info(
+        "%d process(es) on %s, %d thread(s) each, training in %s.",
+        accelerator.num_processes,
+        accelerator.device,
+        torch.get_num_threads(),
+        "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision,
+    )
+    return accelerator
+
+
+def seed_torch(*key: int) -> None:
+    """Seed torch's generators from the integers of `key`, such that different keys give unrelated streams."""
+    torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))

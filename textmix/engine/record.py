@@ -1,0 +1,90 @@
+"""What a run tells while it trains: metrics.jsonl (results), timing.jsonl (times) and a progress bar."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from textmix.files import replacing
+
+logger = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Writes the records of one run, on the main process alone; elsewhere it keeps the clock and writes nothing.
+
+    metrics.jsonl holds no times, so that equal runs leave equal files. The clock counts training only: it is stopped
+    during evaluations.
+    """
+
+    def __init__(self, run_dir: Path, total_steps: int, writes: bool) -> None:
+        self.run_dir = run_dir
+        self.writes = writes
+        self.examples = 0
+        self._evaluating = 0.0
+        self._started = time.perf_counter()
+        # On a terminal only: in a log file a bar is a thousand lines.
+        self._bar = tqdm(total=total_steps, unit="step", disable=None if writes else True, dynamic_ncols=True)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start without those of evaluations."""
+        return time.perf_counter() - self._started - self._evaluating
+
+    @property
+    def examples_per_second(self) -> float:
+        """Training examples, over all processes, for each second of training."""
+        return self.examples / max(self.seconds, 1e-9)
+
+    @contextmanager
+    def evaluation(self) -> Iterator[None]:
+        """Stop the clock."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._evaluating += time.perf_counter() - begin
+
+    def step(self, examples: int) -> None:
+        """Count an optimizer step over so many examples."""
+        self.examples += examples
+        self._bar.update()
+
+    def train(self, *, epoch: int, step: int, loss: float, **values: float) -> None:
+        """Record the mean loss since the last such line, and where training stands."""
+        self._bar.set_postfix_str(f"epoch {epoch + 1}, loss {loss:.3f}, {self.examples_per_second:.0f} examples/s")
+        self._append("metrics.jsonl", {"event": "train", "epoch": epoch, "step": step, "loss": loss, **values})
+        times = {"seconds": round(self.seconds, 3), "examples_per_second": round(self.examples_per_second, 1)}
+        self._append("timing.jsonl", {"event": "train", "step": step, **times})
+
+    def validation(self, *, epochs: int, step: int, metrics: dict[str, float]) -> None:
+        """Record the validation metrics after so many epochs."""
+        self._append("metrics.jsonl", {"event": "validation", "epochs": epochs, "step": step, **metrics})
+        if self.writes:
+            told = "epoch %d: validation accuracy %.4f, NLL %.4f, ECE %.4f; %.0f examples/s"
+            with tqdm.external_write_mode():  # the bar steps aside for the line
+                logger.info(told, epochs, *(metrics[k] for k in ("accuracy", "nll", "ece")), self.examples_per_second)
+
+    def confidences(self, epochs: int, confidence: npt.NDArray[np.float32], correct: npt.NDArray[np.bool_]) -> None:
+        """Save what the model believed of the validation examples, for the density of accuracy and confidence."""
+        if self.writes:
+            with replacing(self.run_dir / "epochs" / f"{epochs:03d}.parquet") as part:
+                pq.write_table(pa.table({"confidence": confidence, "correct": correct}), part)
+
+    def close(self) -> None:
+        """Put the progress bar away."""
+        self._bar.close()
+
+    def _append(self, name: str, record: dict[str, Any]) -> None:
+        if self.writes:
+            with (self.run_dir / name).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
