@@ -47,7 +47,8 @@ def evaluate(argv: Sequence[str]) -> None:
 
     from textmix.evaluate import evaluate_file
 
-    sys.stdout.write(evaluate_file(config))
+    done = evaluate_file(config)
+    sys.stdout.write(f"{done.table}\nSee {done.folder / 'report.html'}.\n")
 
 
 def compare(argv: Sequence[str]) -> None:
@@ -58,9 +59,9 @@ def compare(argv: Sequence[str]) -> None:
     )
     config, _ = parse(parser, CompareConfig, argv)
 
-    from textmix.evaluate import compare_paths
+    from textmix.evaluate import compare_runs
 
-    sys.stdout.write(compare_paths(config))
+    sys.stdout.write(f"{compare_runs(config).text}\n")
 
 
 def report(argv: Sequence[str]) -> None:
@@ -71,7 +72,8 @@ def report(argv: Sequence[str]) -> None:
 
     from textmix.report import make_report
 
-    sys.stdout.write(f"{make_report(Path(config.run))}\n")
+    make_report(Path(config.run))
+    sys.stdout.write(f"Wrote {Path(config.run, 'report.html')} and README.md beside it.\n")
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {

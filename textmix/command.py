@@ -41,7 +41,10 @@ def parse(parser: ArgumentParser, kind: type[T], argv: Sequence[str]) -> tuple[T
     except ArgumentError as error:
         raise InputError(_explain(" ".join(str(error).split()), parser, argv)) from error
     files = values.pop("config")
-    options = parser.instantiate_classes(values)
+    try:
+        options = parser.instantiate(values)
+    except InputError as error:  # out of bounds
+        raise InputError(f"{_place(str(error).partition(':')[0], argv)}{error}") from error
     return kind(**vars(options)), str(files[-1]) if files else None
 
 
@@ -85,8 +88,7 @@ def _explain(message: str, parser: ArgumentParser, argv: Sequence[str]) -> str:
             _describe(kind) for kind in re.findall(r"Expected (?:an? )?(<class '\w+'>|typing\.Literal\[.*?\])", problem)
         ]
         if value and expected:
-            place = "" if any(word.startswith(f"--{key}") for word in argv) else _where(argv)
-            return f"{place}{key}: expected {' or '.join(expected)}, got {value[1]!r}."
+            return f"{_place(key, argv)}{key}: expected {' or '.join(expected)}, got {value[1]!r}."
         return f"{key}: {problem}."
     return f"{_where(argv)}{message.removeprefix('Problems parsing config: ')}."
 
@@ -98,6 +100,11 @@ def _describe(kind: str) -> str:
 def _closest(key: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(key, known, n=1)
     return f"; did you mean {near[0].removeprefix('--')}?" if near else "; --help lists them all."
+
+
+def _place(key: str, argv: Sequence[str]) -> str:
+    """Name the configuration file as the place of a wrong value, unless the value came from a flag."""
+    return "" if any(word.startswith(f"--{key}") for word in argv) else _where(argv)
 
 
 def _where(argv: Sequence[str]) -> str:

@@ -46,7 +46,10 @@ def is_finished(folder: Path, config: Config) -> bool:
 
 
 def begin(folder: Path, config: Config) -> None:
-    """Make the folder and write the resolved configuration, which starts the same run again."""
+    """Make the folder and write the resolved configuration, which starts the same run again.
+
+    :raises InputError: the folder can't be written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / CONFIG, yaml.safe_dump(_plain(config), sort_keys=False))

@@ -6,43 +6,53 @@ same program.
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from textmix.config import Config
+if TYPE_CHECKING:
+    from textmix.config import Config
 
 
-def run(config: Config, folder: Path) -> dict[str, Any]:
-    """Train, predict and report as `config` says, leave it all in `folder`, and return the summary.
+def run(config: "Config", folder: Path) -> None:
+    """Train, predict and report as `config` says, and leave everything in `folder`.
 
     :raises InputError: the configuration, the data or the model can't be used; nothing is written then.
     :raises RunError: the training can't go on.
     """
     # Imported here, so that --help answers without torch.
-    from textmix import run_folder
-    from textmix.data import load_splits
+    from textmix import outcome, run_folder
+    from textmix.data import load_splits, load_texts
     from textmix.engine import fit, predict, seed_torch, start
-    from textmix.export import save_model
     from textmix.mixup import Mixup
     from textmix.models.build import build_model
-    from textmix.predictions import save
-    from textmix.metrics import CalibrationState
+    from textmix.temperature import fit_temperature
 
+    if run_folder.is_finished(folder, config):
+        outcome.tell(folder, "this run is finished already")
+        return
     accelerator = start(config.train)
     with accelerator.main_process_first():  # the others find its tokens in the cache
         splits = load_splits(config)
+        outside = {outcome.ood_name(path): load_texts(path, config, splits.processor) for path in config.eval.ood}
     seed_torch(config.seed)
     model = build_model(config, splits)
     mixup = Mixup(model, config.mixup.site if config.mixup.active else "none")
-    run_folder.begin(folder, config)
-    result = fit(accelerator, model, mixup, splits, config, folder)
-    print(result)
-    test = predict(accelerator, model, splits.test, splits, config.train.eval_batch_size)
-    for T in (1,):
-        s = CalibrationState(15); s.update(test.logits, test.labels); print({k: round(v, 4) for k, v in s.compute().items()})
-    (folder / "predictions").mkdir(exist_ok=True)
-    save(test, folder / "predictions/test.parquet")
-    save_model(model, splits.processor, folder / "model")
-    return {}
+    if accelerator.is_main_process:
+        run_folder.begin(folder, config)
+
+    fitted = fit(accelerator, model, mixup, splits, config, folder)
+    mixup.remove()
+    sets = {"validation": splits.validation, "test": splits.test, **outside}
+    predictions = {
+        name: predict(accelerator, model, examples, splits.label_names, config.train.eval_batch_size)
+        for name, examples in sets.items()
+        if examples is not None
+    }
+    if accelerator.is_main_process:
+        validation = predictions["validation"]
+        temperature = fit_temperature(validation.logits, validation.labels) if config.calibration.temperature else None
+        outcome.save(folder, config, splits, model, fitted, predictions, temperature)
+        outcome.tell(folder, "done")
+    accelerator.end_training()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import torch
+import transformers
 from accelerate import Accelerator
 
 from textmix.config import TrainConfig
@@ -20,6 +21,9 @@ def start(config: TrainConfig) -> Accelerator:
     # The launcher sets OMP_NUM_THREADS=1 without being asked, which would leave cores idle: decided here instead.
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // here))
+    if not accelerator.is_main_process:
+        logging.getLogger("textmix").setLevel(logging.ERROR)  # one voice is enough
+    transformers.utils.logging.disable_progress_bar()  # saving a model is no progress
     logger.info(
         "%d process(es) on %s, %d thread(s) each, training in %s.",
         accelerator.num_processes,

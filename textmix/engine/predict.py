@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from textmix.data import Examples, Splits
+from textmix.data import Examples
 from textmix.predictions import Predictions
 
 Rows = npt.NDArray[np.int64]
@@ -31,11 +31,15 @@ def predict_logits(accelerator: Accelerator, model: PreTrainedModel, examples: E
 
 
 def predict(
-    accelerator: Accelerator, model: PreTrainedModel, examples: Examples, splits: Splits, batch_size: int
+    accelerator: Accelerator,
+    model: PreTrainedModel,
+    examples: Examples,
+    label_names: tuple[str, ...],
+    batch_size: int,
 ) -> Predictions:
     """Return the predictions for `examples`, the same on every process."""
     logits = predict_logits(accelerator, model, examples, batch_size)
-    return Predictions(logits.numpy(), examples.labels, splits.label_names, examples.ids, examples.texts)
+    return Predictions(logits.numpy(), examples.labels, label_names, examples.ids, examples.texts)
 
 
 def _forward(model: PreTrainedModel, examples: Examples, rows: Rows, device: torch.device) -> Tensor:
