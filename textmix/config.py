@@ -38,12 +38,12 @@ class DataConfig:
     """Configuration name of a Hub data set that has several."""
     revision: str | None = None
     """Branch, tag or commit of a Hub data set."""
-    text_column: str = "text"
-    """Column that holds the text."""
+    text_column: str | tuple[str, ...] = "text"
+    """Column that holds the text; of several names the first that is there."""
     text_pair_column: str | None = None
     """Column that holds the second text of a pair (entailment, paraphrase)."""
-    label_column: str = "label"
-    """Column that holds the label: class indices, or names."""
+    label_column: str | tuple[str, ...] = "label"
+    """Column that holds the label, class indices or names; of several names the first that is there."""
     train_split: str = "train"
     """Name of the split to train on."""
     validation_split: str | None = "validation"

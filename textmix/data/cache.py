@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
-from huggingface_hub import cached_assets_path
+from huggingface_hub import cached_assets_path, constants
 
 from textmix.errors import InputError
 
@@ -32,10 +32,13 @@ def cached(key: tuple[object, ...], write: Callable[[Path], None]) -> Path:
     """
     digest = hashlib.blake2b(repr((FORMAT, *key)).encode(), digest_size=16).hexdigest()
     try:
-        home = cached_assets_path("textmix", "data")
-        folder, part = home / digest, home / f"{digest}.part"
-        if folder.is_dir():
-            return folder
+        home = cached_assets_path("textmix", "data", assets_dir=constants.HF_ASSETS_CACHE)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{constants.HF_ASSETS_CACHE}: no place for a cache ({error}); set HF_HOME.") from error
+    folder, part = home / digest, home / f"{digest}.part"
+    if folder.is_dir():
+        return folder
+    try:
         with FileLock(home / f"{digest}.lock"):
             if not folder.is_dir():
                 shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
@@ -44,9 +47,7 @@ def cached(key: tuple[object, ...], write: Callable[[Path], None]) -> Path:
                 _sync(part)
                 part.rename(folder)
     except OSError as error:
-        raise InputError(
-            f"{error.filename}: can't be written ({error.strerror}); set HF_HOME to a folder that can."
-        ) from error
+        raise InputError(f"{home}: can't be written ({error}); set HF_HOME to a folder with space.") from error
     return folder
 
 

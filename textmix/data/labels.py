@@ -1,6 +1,7 @@
 """Labels: from what a source holds to class names, and from names to class indices."""
 
 import re
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,7 @@ def class_names(labels: pa.ChunkedArray, declared: tuple[str, ...] | None, where
     if declared is not None:
         return declared
     if all(_INTEGER.fullmatch(name) for name in found):
-        return tuple(sorted(found, key=lambda name: (int(name), name)))
+        return tuple(sorted(found, key=lambda name: (Decimal(name), name)))
     if all(_DECIMAL.fullmatch(name) for name in found):
         raise InputError(
             f"{where}: expected class names or whole numbers, got decimal numbers such as {found[0]!r}: regression is "

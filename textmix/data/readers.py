@@ -31,6 +31,7 @@ _CHUNK = 10_000
 """Rows of a json file held as Python objects."""
 LABEL_NAMES = b"label_names"
 """Where the metadata of a batch holds the class names that the source declares, as json."""
+_RECODE = "set data.encoding (latin-1, cp1252, ...) or convert the file"
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -39,24 +40,28 @@ Batches = Iterator[pa.RecordBatch]
 class Wanted:
     """The names of the columns to read, and the encoding of text files. A column `id` is read where there is one."""
 
-    text: str
+    text: str | tuple[str, ...]
     pair: str | None
-    label: str | None
+    label: str | tuple[str, ...] | None
     encoding: str = "utf-8"
 
     def find(self, names: Iterable[str], where: str) -> dict[str, str]:
         """Return role (text, pair, label, id) -> column, among the columns `names` of `where`.
 
+        Of several names for a role the first that is there counts.
+
         :raises InputError: a column is missing, or there twice.
         """
         present = list(names)
         roles = {"text": self.text, "pair": self.pair, "label": self.label, "id": "id"}
-        found = {role: name for role, name in roles.items() if name is not None and name in present}
+        options = {role: (name,) if isinstance(name, str) else name for role, name in roles.items() if name is not None}
+        found = {
+            role: next(n for n in named if n in present) for role, named in options.items() if {*named} & {*present}
+        }
         for role, key in (("text", "text_column"), ("pair", "text_pair_column"), ("label", "label_column")):
-            if roles[role] is not None and role not in found:
-                raise InputError(
-                    f"{where}: expected a column {roles[role]!r} (data.{key}), got {present}{_hint(present)}."
-                )
+            if role in options and role not in found:
+                named = " or ".join(map(repr, options[role]))
+                raise InputError(f"{where}: expected a column {named} (data.{key}), got {present}{_hint(present)}.")
         twice = sorted({name for name in found.values() if present.count(name) > 1})
         if twice:
             raise InputError(f"{where}: expected every column once, got {twice} more than once; rename or remove one.")
@@ -79,12 +84,9 @@ def read_file(path: Path, wanted: Wanted) -> Batches:
     """
     try:
         yield from _READERS[file_kind(path)](path, wanted)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: expected text in {wanted.encoding}, got other bytes ({error.reason}); "
-            "set data.encoding (latin-1, cp1252, ...) or convert the file."
-        ) from error
-    except pa.ArrowInvalid as error:
+    except UnicodeError as error:
+        raise InputError(f"{path}: expected text in {wanted.encoding}, got other bytes; {_RECODE}.") from error
+    except (pa.ArrowInvalid, csv.Error) as error:
         raise InputError(f"{path}: {_first_line(error)}") from error
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: can't be read ({_first_line(error)}).") from error
@@ -166,8 +168,7 @@ def _explain(path: Path, error: pa.ArrowInvalid, bad_rows: list[Any], encoding: 
     row = re.search(r"Row #(\d+)", str(error))
     if row and "UTF8" in str(error):
         return (
-            f"{path}: row {int(row[1]) - 2} (counted from 0): expected text in {encoding}, got other bytes; "
-            "set data.encoding (latin-1, cp1252, ...) or convert the file."
+            f"{path}: row {int(row[1]) - 2} (counted from 0): expected text in {encoding}, got other bytes; {_RECODE}."
         )
     if "straddling" in str(error):
         return f"{path}: expected rows of at most {_BLOCK >> 20} MiB, got a longer one; is a quote left open?"
@@ -205,11 +206,12 @@ def _json_rows(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, Any]]
 
 
 def _json_entries(text: IO[str]) -> Iterator[Any]:
+    """Yield the members of a list, or what each line holds; whole numbers as their digits."""
     first = next((line for line in text if line.strip()), "")
     if first.lstrip().startswith("["):
-        yield from json.loads(first + text.read())
+        yield from json.loads(first + text.read(), parse_int=str)
     else:
-        yield from (json.loads(line) for line in chain([first], text) if line.strip())
+        yield from (json.loads(line, parse_int=str) for line in chain([first], text) if line.strip())
 
 
 def _json_text(value: Any, role: str, where: str) -> str | None:
@@ -222,7 +224,7 @@ def _json_text(value: Any, role: str, where: str) -> str | None:
         return value
     if value is None:
         return None
-    if isinstance(value, int) and role in {"label", "id"}:
+    if isinstance(value, bool) and role == "label":
         return json.dumps(value)
     if role == "label":
         label_strings(pa.array([value]), None, where)  # says why a float or a list is no label

@@ -39,6 +39,8 @@ def read_source(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]
     if local.is_file():
         _check_kind(local)
         return {"train": read_files("train", [local], wanted)}
+    if "://" in path:  # not repeated: it may hold a password
+        raise InputError("data.path: expected a file, a folder or a Hub id, got a URL; download it first.")
     if _is_local(path):
         raise InputError(f"data.path: expected a file, a folder or a Hub id, found no {path!r}.")
     return _read_hub(path, data, wanted)
@@ -81,6 +83,8 @@ def _files_of_splits(folder: Path) -> dict[str, list[Path]]:
     for file in sorted(folder.iterdir()):
         if file.is_file() and file_kind(file) in KINDS:
             files.setdefault(_SHARD.sub("", file.name.split(".")[0]), []).append(file)
+    if not files:
+        raise InputError(f"{folder}: expected files such as train.csv and test.csv ({', '.join(KINDS)}), found none.")
     for split, parts in files.items():
         if len(parts) != sum(_SHARD.search(part.name.split(".")[0]) is not None for part in parts) and len(parts) > 1:
             raise InputError(

@@ -37,7 +37,7 @@ def read_files(split: str, paths: list[Path], wanted: Wanted) -> Table:
     """
     name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     try:
-        key = (wanted, *((file_kind(path), content_key(path)) for path in paths))
+        key = (wanted, *((file_kind(path), path.suffix.lower(), content_key(path)) for path in paths))
     except OSError as error:
         raise InputError(f"{error.filename}: can't be read ({error.strerror}).") from error
     return keep(name, split, key, lambda: (batch for path in paths for batch in read_file(path, wanted)))

