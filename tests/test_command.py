@@ -36,6 +36,11 @@ def test_flags_override_the_file(tmp_path):
     assert config.loss.class_weights == (1.0, 2.5)
 
 
+def test_hyphens_are_underscores_in_flags_alone():
+    config = read("--train.max-steps=7", "--output-dir", "my-runs")
+    assert (config.train.max_steps, config.output_dir) == (7, "my-runs")
+
+
 def test_no_options_are_the_defaults():
     assert parse(PARSER, Config, []) == (Config(), None)
 

