@@ -28,7 +28,7 @@ class EvaluateConfig:
     calibrate_on: str | None = None
     """Predictions of the same model on a validation set: a temperature is fitted there and applied here."""
     output_dir: str | None = None
-    """Folder for summary.json, report.html and README.md; null is <name of the file>-report beside the file."""
+    """Folder for summary.json, report.html and README.md; null is <name of the file>-report here."""
     seed: int = 0
     """Seed of the bootstrap and of the null band."""
 

@@ -14,15 +14,15 @@ def titles(chart) -> list[str]:
 
 
 def test_first_and_last_epoch_are_among_the_panels():
-    assert titles(accuracy_confidence_density(epochs(20), panels=6))[::5] == ["epoch 0", "epoch 19"]
+    assert titles(accuracy_confidence_density(epochs(20), panels=6))[::5] == ["untrained", "epoch 19"]
     assert len(titles(accuracy_confidence_density(epochs(20), panels=6))) == 6
-    assert titles(accuracy_confidence_density(epochs(2))) == ["epoch 0", "epoch 1"]
-    assert titles(accuracy_confidence_density(epochs(1))) == ["epoch 0"]
+    assert titles(accuracy_confidence_density(epochs(2))) == ["untrained", "epoch 1"]
+    assert titles(accuracy_confidence_density(epochs(1))) == ["untrained"]
 
 
 def test_description_tells_how_overconfidence_grew():
     description = accuracy_confidence_density(epochs(11)).description
-    assert "is +0.000 in epoch 0 and +0.200 in epoch 10" in description
+    assert "is +0.000 after 0 epochs and +0.200 after 10" in description
 
 
 def test_the_density_lies_where_the_batches_lie():

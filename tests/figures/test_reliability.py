@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from textmix.figures.reliability import calibrated_band, reliability_diagram, wilson_intervals
+from textmix.figures.reliability import calibrated_band, reliability_diagram
 from textmix.metrics import BinTable, reliability_table
 
 
@@ -21,14 +21,16 @@ def test_bars_stand_at_the_mean_confidence():
     np.testing.assert_allclose([bar.get_height() for bar in bars], [e[1] for e in expected], atol=1e-12)
 
 
-def test_wilson_intervals_are_those_of_the_formula():
-    n, accuracy = np.array([10, 200, 5]), np.array([0.3, 0.95, 1.0])
-    low, high = wilson_intervals(n, accuracy)
+def test_bars_carry_their_wilson_intervals():
+    edges = np.arange(3) / 2
+    count, accuracy = np.array([40, 200]), np.array([0.3, 0.95])
+    chart = reliability_diagram(BinTable(edges[:-1], edges[1:], count, np.array([0.4, 0.9]), accuracy))
+    whiskers = [c for c in chart.figure.axes[0].collections if len(c.get_paths()) == 2]
+    drawn = np.array([path.vertices[:, 1] for path in whiskers[-1].get_paths()])
     z = 1.959963984540054
-    centre = (accuracy + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(accuracy * (1 - accuracy) / n + z**2 / (4 * n**2))
-    np.testing.assert_allclose(low, centre - half, atol=1e-12)
-    np.testing.assert_allclose(high, centre + half, atol=1e-12)
+    centre = (accuracy + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(accuracy * (1 - accuracy) / count + z**2 / (4 * count**2))
+    np.testing.assert_allclose(drawn, np.stack([centre - half, centre + half], axis=1), atol=1e-9)
 
 
 def test_the_band_holds_95_percent_of_calibrated_bins():

@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from textmix.errors import InputError
-from textmix.predictions import Predictions, aligned, load, paired, save
+from textmix.predictions import Predictions, aligned, load, save
 
 
 def some(n: int = 6, names: tuple[str, ...] = ("neg", "neu", "pos"), dtype: str = "float32") -> Predictions:
@@ -93,22 +93,3 @@ def test_aligned_moves_columns_and_labels_together():
     np.testing.assert_array_equal(aligned(turned, p.label_names).logits, p.logits)
     with pytest.raises(InputError, match=r"got \['neu'\] missing and \['other'\] besides"):
         aligned(Predictions(p.logits, p.labels, ("neg", "other", "pos"), p.ids), p.label_names)
-
-
-def test_paired_finds_the_same_examples_in_any_order():
-    p = some(50)
-    order = np.random.default_rng(1).permutation(50)
-    texts = [p.texts[i] for i in order]
-    mixed = Predictions(p.logits[order], p.labels[order], p.label_names, [p.ids[i] for i in order], texts)
-    back = paired(p, aligned(mixed, ("neu", "pos", "neg")))
-    np.testing.assert_array_equal(back.logits, p.logits)
-    assert (back.ids, back.texts) == (p.ids, p.texts)
-
-
-def test_paired_refuses_other_examples_and_other_labels():
-    p = some(5)
-    with pytest.raises(InputError, match="1 ids of the first unknown"):
-        paired(p, Predictions(p.logits, p.labels, p.label_names, ["x", *p.ids[1:]]))
-    changed = np.where(np.arange(5) == 4, (p.labels + 1) % 3, p.labels)
-    with pytest.raises(InputError, match=r"got 1 that differ, first id 'test-4'"):
-        paired(p, Predictions(p.logits, changed, p.label_names, p.ids))

@@ -51,13 +51,26 @@ def test_columns_are_matched_by_name_in_any_order(tmp_path):
     np.testing.assert_allclose(read.logits, LOGITS[:, [2, 0, 1]], rtol=1e-12)
 
 
-def test_labels_that_look_like_numbers_or_like_nothing_stay_names(tmp_path):
-    for names in (["0", "1", "10"], ["NA", "None", "null"]):
+def test_labels_that_look_like_something_else_stay_names(tmp_path):
+    for names in (
+        ["0", "1", "10"],
+        ["NA", "None", "null"],
+        ["01", "1.50", "1e3"],
+        ["2020-01-01", "2020-01-02", "x"],
+        ["2020-01-01", "2020-01-02", "2020-01-03"],
+        ["true", "false", "True"],
+    ):
         data = pd.DataFrame({"label": [names[k] for k in (0, 2, 1)]})
         data[[f"logit_{n}" for n in names]] = LOGITS[:3]
         for suffix in ("csv", "jsonl", "parquet"):
             read = load(write(data, tmp_path / f"p.{suffix}"))
             assert (read.label_names, read.labels.tolist()) == (tuple(names), [0, 2, 1])
+
+
+def test_a_missing_text_is_empty(tmp_path):
+    for suffix in ("csv", "jsonl", "parquet"):
+        read = load(write(frame().assign(text=[*"abcdef", None]), tmp_path / f"p.{suffix}"))
+        assert read.texts == [*"abcdef", ""]
 
 
 def test_columns_give_names_and_an_order_for_indices(tmp_path):

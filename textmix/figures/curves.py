@@ -41,7 +41,8 @@ def risk_coverage(
 ) -> Chart:
     """Draw the error among the examples answered against the share answered, the most confident first.
 
-    :param curves: for each method, coverage (P,) and risk (P,) as :func:`textmix.ood.risk_coverage` gives them.
+    :param curves: for each method, the shares answered (P,) and the errors among them (P,), as in
+        :class:`textmix.ood.RiskCoverage`.
     """
     with look():
         figure = Figure(figsize=(WIDTH, 3), layout="constrained")

@@ -22,7 +22,7 @@ SHARES = (0.95, 0.75, 0.5, 0.25)
 def accuracy_confidence_density(
     epochs: Mapping[int, Epoch], seed: int = 0, panels: int = 9, name: str = "density"
 ) -> Chart:
-    """Draw for each epoch where batches of validation examples lie: mean confidence across, accuracy up.
+    """Draw after each epoch where batches of validation examples lie: mean confidence across, accuracy up.
 
     The batches are drawn with replacement; below the diagonal the network is overconfident. Where there are more epochs
     than `panels`, evenly spaced ones are shown, the first and the last among them.
@@ -37,15 +37,15 @@ def accuracy_confidence_density(
             axes.set_axis_off()
         for epoch, axes in zip(shown, grid.flat, strict=False):
             _draw_density(axes, epochs[epoch], np.random.default_rng((seed, epoch)))
-            axes.set_title(f"epoch {epoch}")
+            axes.set_title(f"epoch {epoch}" if epoch else "untrained")
             axes.tick_params(labelbottom=True)
         figure.supxlabel("mean confidence", fontsize=10)
         figure.supylabel("accuracy", fontsize=10)
     first, last = (_gap(epochs[epoch]) for epoch in (shown[0], shown[-1]))
     return Chart(
         name, figure, "Accuracy against confidence on validation, epoch by epoch",
-        f"{len(shown)} panels, one an epoch. Mean confidence less accuracy is {first:+.3f} in epoch {shown[0]} and "
-        f"{last:+.3f} in epoch {shown[-1]}; above zero the network is overconfident.",
+        f"{len(shown)} panels, one an epoch. Mean confidence less accuracy is {first:+.3f} after {shown[0]} epochs "
+        f"and {last:+.3f} after {shown[-1]}; above zero the network is overconfident.",
     )  # fmt: skip
 
 

@@ -5,9 +5,10 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.stats import binom, binomtest
+from scipy.stats import binom
 
 from textmix.figures.chart import BAND, BLUE, INK, MUTED, PAPER, WIDTH, Chart, look
+from textmix.inference import wilson
 from textmix.metrics import BinTable
 
 LEVEL = 0.95
@@ -19,9 +20,9 @@ def reliability_diagram(
 ) -> Chart:
     """Draw accuracy against confidence, bin by bin.
 
-    Bars stand at the mean confidence of their bin and carry the Wilson interval of its accuracy. The band around the
-    diagonal is where 95 % of the bars of a perfectly calibrated model with these counts would end (binomial). Counts
-    are below.
+    Bars stand at the mean confidence of their bin and carry the 95 % Wilson interval of its accuracy. The band around
+    the diagonal is where 95 % of the bars of a perfectly calibrated model with these counts would end (binomial).
+    Counts are below.
     """
     filled = table.count > 0
     n, confidence, accuracy = table.count[filled], table.confidence[filled], table.accuracy[filled]
@@ -54,17 +55,6 @@ def calibrated_band(
     return binom.ppf(tail, count, confidence) / count, binom.ppf(1 - tail, count, confidence) / count
 
 
-def wilson_intervals(
-    count: npt.NDArray[np.int64], accuracy: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the 95 % interval of each accuracy (B,) over `count` examples (Wilson 1927)."""
-    right = np.rint(accuracy * count).astype(int)
-    intervals = [
-        binomtest(int(k), int(n)).proportion_ci(LEVEL, method="wilson") for k, n in zip(right, count, strict=True)
-    ]
-    return np.array([i.low for i in intervals]), np.array([i.high for i in intervals])
-
-
 def _draw_band(
     axes: Axes, confidence: npt.NDArray[np.float64], low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]
 ) -> None:
@@ -81,7 +71,7 @@ def _draw_bars(
     accuracy: npt.NDArray[np.float64],
     width: float,
 ) -> None:
-    low, high = wilson_intervals(n, accuracy)
+    low, high = wilson(accuracy * n, n, LEVEL)
     axes.bar(confidence, accuracy, width=width, color=BLUE, alpha=0.75, linewidth=0)
     spread = np.clip([accuracy - low, high - accuracy], 0, None)
     axes.errorbar(confidence, accuracy, yerr=spread, fmt="none", color=INK, elinewidth=1, capsize=2)

@@ -1,7 +1,10 @@
 """Calibration errors over confidence bins, each a function of logits (N, C) and labels (N,)."""
 
-from textmix.metrics.bins import BinTable
-from textmix.metrics.examples import Array, Mode
+import numpy as np
+import numpy.typing as npt
+
+from textmix.metrics.bins import BinTable, binned_statistics, check_bins
+from textmix.metrics.examples import Array, FloatArray, Mode, score_examples
 from textmix.metrics.state import CalibrationState
 
 
@@ -92,6 +95,41 @@ def rms_calibration_error(logits: Array, labels: Array, num_bins: int = 15, mode
     return _state(logits, labels, num_bins, mode).compute()["rms"]
 
 
+def equal_mass_ece(logits: Array, labels: Array, num_bins: int = 15, mode: Mode = "top") -> float:
+    """Return the ECE over bins of (nearly) as many examples each, equal confidences always in the same bin.
+
+    ECE of :func:`ece` over bins of equal mass (Nguyen and O'Connor 2015, arXiv 1508.05154, section 3). Without ties the
+    bins differ by one example at most; with them the order of the examples makes no difference.
+
+    :param logits: (N, C), tensor or array of any float type. :param labels: (N,) class indices.
+    :raises InputError: no examples, a wrong shape, a label that is no class index, or logits that are not finite.
+
+    >>> round(equal_mass_ece([[2.0, 0.0], [0.0, 1.0], [0.5, 0.0]], [0, 0, 0], num_bins=2), 4)
+    0.3298
+    """
+    return float(binned_statistics(*_equal_mass_bins(logits, labels, num_bins, mode))["ece"])
+
+
+def debiased_squared_error(logits: Array, labels: Array, num_bins: int = 15, mode: Mode = "top") -> float:
+    """Return the squared calibration error over bins of equal mass, less what noise adds to it on average.
+
+    sum_m |B_m| / n ((conf(B_m) - acc(B_m))^2 - acc(B_m)(1 - acc(B_m)) / (|B_m| - 1)) (Kumar et al. 2019, arXiv
+    1909.10155, section 5). Nothing is subtracted in bins of a single example. About 0, and as often below it as above,
+    for a calibrated model.
+
+    :param logits: (N, C), tensor or array of any float type. :param labels: (N,) class indices.
+    :raises InputError: no examples, a wrong shape, a label that is no class index, or logits that are not finite.
+
+    >>> round(debiased_squared_error([[0.0, 0.0]] * 4, [0, 1, 0, 1], num_bins=1), 4)
+    -0.0833
+    """
+    count, confidence, outcome = _equal_mass_bins(logits, labels, num_bins, mode)
+    filled = np.maximum(count, 1)
+    rate = outcome / filled
+    noise = rate * (1 - rate) / np.maximum(count - 1, 1)
+    return float((count * (np.square(confidence / filled - rate) - noise)).sum() / count.sum())
+
+
 def reliability_table(logits: Array, labels: Array, num_bins: int = 15, mode: Mode = "top") -> BinTable:
     """Return what a reliability diagram shows: count, mean confidence and accuracy of each bin, arrays (B,).
 
@@ -104,6 +142,22 @@ def reliability_table(logits: Array, labels: Array, num_bins: int = 15, mode: Mo
     [0, 0, 0, 2, 1]
     """
     return _state(logits, labels, num_bins, mode).table()
+
+
+def _equal_mass_bins(
+    logits: Array, labels: Array, num_bins: int, mode: Mode
+) -> tuple[npt.NDArray[np.int64], FloatArray, FloatArray]:
+    """Return count, summed confidence and number of outcomes of bins of equal mass, each (B,)."""
+    check_bins(num_bins)
+    examples = score_examples(logits, labels, mode)
+    confidence = examples.confidence.numpy()
+    _, value, ties = np.unique(confidence, return_inverse=True, return_counts=True)
+    twice_middle = 2 * np.cumsum(ties) - ties  # examples of equal confidence go where the middle one of them goes
+    bins = (twice_middle * num_bins // (2 * len(confidence)))[value]
+    count, total, outcome = (
+        np.bincount(bins, weights, num_bins) for weights in (None, confidence, examples.outcome.numpy())
+    )
+    return count, total.astype(np.float64), outcome.astype(np.float64)
 
 
 def _state(logits: Array, labels: Array, num_bins: int, mode: Mode) -> CalibrationState:

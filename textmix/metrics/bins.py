@@ -38,7 +38,7 @@ def bin_index(confidence: Tensor, num_bins: int) -> Tensor:
     """
     nearest = (confidence * num_bins).round_()
     above = confidence > nearest / num_bins
-    return nearest.long().add_(above).sub_(1).clamp_(min=0)
+    return nearest.long().add_(above).sub_(1).clamp_(0, num_bins - 1)
 
 
 def bin_table(count: npt.NDArray[np.int64], confidence: FloatArray, outcome: npt.NDArray[np.int64]) -> BinTable:

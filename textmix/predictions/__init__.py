@@ -1,6 +1,6 @@
 """Saved predictions: what every metric, figure and comparison starts from."""
 
-from textmix.predictions.core import Predictions, aligned, paired, save
+from textmix.predictions.core import Predictions, aligned, save
 from textmix.predictions.readers import load
 
-__all__ = ["Predictions", "aligned", "load", "paired", "save"]
+__all__ = ["Predictions", "aligned", "load", "save"]

@@ -113,29 +113,3 @@ def aligned(predictions: Predictions, label_names: tuple[str, ...]) -> Predictio
     place = np.argsort(order)
     labels = place[predictions.labels] if predictions.labelled else predictions.labels
     return replace(predictions, logits=predictions.logits[:, order], labels=labels, label_names=label_names)
-
-
-def paired(first: Predictions, second: Predictions) -> Predictions:
-    """Put `second` into the order of `first`, in rows (by id) and classes (by name), so that they compare in pairs.
-
-    :raises InputError: other classes, other examples, or other true labels.
-    """
-    second = aligned(second, first.label_names)
-    if list(first.ids) != list(second.ids):
-        place = {name: row for row, name in enumerate(second.ids)}
-        unmatched = [name for name in first.ids if name not in place]
-        if unmatched or len(first) != len(second):
-            raise InputError(
-                f"expected predictions for the same examples, got {len(first):,} and {len(second):,} rows with "
-                f"{len(unmatched):,} ids of the first unknown to the second."
-            )
-        order = np.array([place[name] for name in first.ids])
-        texts = None if second.texts is None else [second.texts[i] for i in order]
-        second = replace(second, logits=second.logits[order], labels=second.labels[order], ids=first.ids, texts=texts)
-    differ = np.flatnonzero(first.labels != second.labels)
-    if len(differ):
-        raise InputError(
-            f"expected the same true labels for the same ids, got {len(differ):,} that differ, first id "
-            f"{first.ids[differ[0]]!r}."
-        )
-    return second

@@ -184,7 +184,11 @@ def _read_csv(path: Path, columns: Sequence[str]) -> pa.Table:
 
 
 def _read_jsonl(path: Path, columns: Sequence[str]) -> pa.Table:
-    table = pyarrow.json.read_json(path, parse_options=pyarrow.json.ParseOptions(newlines_in_values=False))
+    table = pyarrow.json.read_json(path)
+    dates = [name for name in table.column_names if pa.types.is_timestamp(table[name].type)]
+    if dates:  # texts and names that look like dates: read them once more, as they stand there
+        schema = pa.schema([(name, pa.string()) for name in dates])
+        table = pyarrow.json.read_json(path, parse_options=pyarrow.json.ParseOptions(explicit_schema=schema))
     return table.select([name for name in table.column_names if _wanted(name, columns)])
 
 

@@ -1,0 +1,36 @@
+import re
+from dataclasses import replace
+
+import yaml
+
+from textmix.report import write_report
+
+
+def test_card_and_page_show_the_same_cells(written, outline):
+    cells = [" ".join(cell.split()) for cell in outline((written / "report.html").read_text()).cells]
+    card = (written / "README.md").read_text()
+    numbers = [cell for cell in cells if re.fullmatch(r"[\d.,]+( \[.*\])?", cell)]
+    assert len(numbers) > 50
+    for cell in numbers:
+        assert cell in card.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_card_begins_with_metadata_the_hub_reads(written, material):
+    head = yaml.safe_load((written / "README.md").read_text().split("---")[1])
+    assert head["pipeline_tag"] == "text-classification"
+    assert head["library_name"] == "transformers"
+    assert head["tags"] == ["textmix", "calibration", "mixup"]
+    assert "base_model" not in head
+    (result,) = head["model-index"][0]["results"]
+    values = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    assert values == {name: material.summary["test"][name] for name in ("accuracy", "nll", "brier", "ece", "oe")}
+    assert result["dataset"]["split"] == "test"
+
+
+def test_card_names_what_the_hub_has(material, tmp_path):
+    config = {"data": {"path": "SetFit/TREC-QC"}, "model": {"name": "pretrained", "path": "bert-base-uncased"}}
+    write_report(replace(material, config=config), tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    head = yaml.safe_load(card.split("---")[1])
+    assert (head["base_model"], head["datasets"]) == ("bert-base-uncased", ["SetFit/TREC-QC"])
+    assert "import textmix.models" not in card

@@ -1,0 +1,66 @@
+import json
+
+import numpy as np
+import pytest
+
+from textmix.config import EvalConfig
+from textmix.metrics import ece, oe
+from textmix.report import summarise
+from textmix.temperature import fit_temperature
+
+
+def test_keys_are_those_that_scripts_rely_on(material):
+    summary = material.summary
+    assert set(summary) >= {
+        "test", "validation", "test_calibrated", "temperature", "temperature_interval", "intervals", "null_band", "ood",
+        "selective",
+    }  # fmt: skip
+    assert set(summary["test"]) >= {"n", "accuracy", "nll", "brier", "ece", "oe", "over", "under", "mce", "ece_100"}
+    for part in ("test", "validation", "test_calibrated"):
+        assert set(summary["intervals"][part]) >= {"accuracy", "nll", "brier", "ece", "oe"}
+        assert set(summary["null_band"][part]["ece"]) == {"mean", "low", "high", "p_value"}
+
+
+def test_everything_is_a_plain_number(material):
+    assert json.loads(json.dumps(material.summary, allow_nan=False)) == material.summary
+
+
+def test_both_bin_counts_are_shown(material):
+    test, metrics = material.test, material.summary["test"]
+    assert metrics["ece"] == ece(test.logits, test.labels, num_bins=15)
+    assert metrics["ece_100"] == ece(test.logits, test.labels, num_bins=100)
+    assert metrics["oe_100"] == oe(test.logits, test.labels, num_bins=100)
+
+
+def test_temperature_is_applied_to_test_and_only_there(material):
+    test, summary = material.test, material.summary
+    divided = test.logits / summary["temperature"]
+    assert summary["test_calibrated"]["ece"] == pytest.approx(ece(divided, test.labels), abs=1e-6)
+    assert summary["test"]["ece"] == ece(test.logits, test.labels)
+    assert "validation_calibrated" not in summary
+
+
+def test_no_test_set_gives_no_test_key(material):
+    validation = material.validation
+    fitted = fit_temperature(validation.logits, validation.labels)
+    summary = summarise(None, validation, fitted, EvalConfig(resamples=100))
+    assert summary["temperature"] == fitted.value
+    assert not [key for key in summary if key.startswith("test")]
+    assert list(summary["intervals"]) == list(summary["null_band"]) == ["validation"]
+
+
+def test_a_bound_of_the_temperature_is_said(material):
+    test = material.test
+    right = np.where(np.eye(3)[test.labels] > 0, 5.0, 0.0)
+    fitted = fit_temperature(right, test.labels)
+    summary = summarise(test, None, fitted, EvalConfig(resamples=100))
+    assert "separable" in summary["temperature_reason"]
+
+
+def test_the_seed_decides_the_intervals(material):
+    test = material.test
+    config = EvalConfig(resamples=100)
+    first, again, other = (summarise(test, None, None, config, seed=seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first["null_band"] != other["null_band"]
+    assert first["test"] == other["test"]

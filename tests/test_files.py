@@ -1,0 +1,36 @@
+import pytest
+
+from textmix.files import replacing, write_text
+
+
+def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "summary.json"
+    write_text(path, "old")
+    with replacing(path) as part:
+        part.write_text("new")
+        assert path.read_text() == "old"
+        reader = path.open()
+    assert path.read_text() == "new"
+    assert reader.read() == "old"  # whoever had opened the old file reads it to its end
+    reader.close()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_body_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "summary.json"
+    write_text(path, "old")
+
+    def interrupted() -> None:
+        with replacing(path) as part:
+            part.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_missing_folders_are_made_and_text_is_utf8(tmp_path):
+    write_text(tmp_path / "a" / "b" / "c.md", "naïve ∑")
+    assert (tmp_path / "a" / "b" / "c.md").read_bytes().decode("utf-8") == "naïve ∑"

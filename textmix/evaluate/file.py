@@ -1,0 +1,105 @@
+"""Measure one file of predictions, whatever made them."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textmix.config import EvalConfig
+from textmix.errors import InputError
+from textmix.options import EvaluateConfig
+from textmix.predictions import Predictions, aligned, load
+from textmix.report import Material, metric_rows, summarise, text_table, write_report
+from textmix.report.material import OOD_PREFIX, write_summary
+from textmix.temperature import fit_temperature
+
+LOST = "The energy score is missing: probabilities do not tell the size of the logits."
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured: the summary, the folder with summary.json, report.html and README.md, and a table of it."""
+
+    summary: dict[str, Any]
+    folder: Path
+    table: str
+
+
+def evaluate_file(config: EvaluateConfig) -> Evaluation:
+    """Measure the predictions of ``config.file`` and write the summary, the report and the card.
+
+    :raises InputError: a file can't be used, or the folder holds a run.
+    """
+    path = Path(config.file)
+    folder = Path(config.output_dir) if config.output_dir is not None else Path(f"{path.stem}-report")
+    if (folder / "config.yaml").exists():
+        raise InputError(f"{folder}: expected a folder without a run, whose summary would be lost; give another.")
+    test = _read(config, path)
+    validation = _validation(config, test)
+    ood = _outside(config, test)
+    fitted = None if validation is None else fit_temperature(validation.logits, validation.labels)
+    measured = summarise(
+        test,
+        validation,
+        fitted,
+        EvalConfig(bins=config.bins, resamples=config.resamples),
+        ood=ood,
+        seed=config.seed,
+        energy=config.source == "logits",
+    )
+    summary = {
+        **measured,
+        "file": config.file,
+        "calibrate_on": config.calibrate_on,
+        "source": config.source,
+        "seed": config.seed,
+        "notes": [LOST] if config.source == "probabilities" else [],
+        "versions": {name: version(name) for name in ("textmix", "torch", "numpy", "scipy")},
+    }
+    try:
+        write_summary(summary, folder)
+        write_report(Material(path.stem, summary, test, validation, ood), folder)
+    except OSError as error:
+        raise InputError(f"{folder}: expected a folder that can be written to, got: {error.strerror}.") from error
+    return Evaluation(summary, folder, text_table(metric_rows({path.stem: summary})))
+
+
+def _read(config: EvaluateConfig, path: Path) -> Predictions:
+    predictions = load(path, source=config.source, columns=config.columns)
+    if len(predictions) < 2:
+        raise InputError(f"{path}: expected at least two examples, got one; nothing can be said of it.")
+    return predictions
+
+
+def _validation(config: EvaluateConfig, test: Predictions) -> Predictions | None:
+    if config.calibrate_on is None:
+        return None
+    path = Path(config.calibrate_on)
+    validation = _same_classes(_read(config, path), test, path)
+    if np.array_equal(validation.logits, test.logits):
+        raise InputError(
+            f"{path}: expected predictions on other examples than {config.file}, got the same: a temperature fitted on "
+            "the test set was told the answers."
+        )
+    return validation
+
+
+def _outside(config: EvaluateConfig, test: Predictions) -> dict[str, Predictions]:
+    paths = [Path(name) for name in config.ood]
+    sets = {}
+    for path in paths:
+        name = path.stem.removeprefix(OOD_PREFIX)
+        if name in sets:
+            raise InputError(f"{path}: expected names that differ, got a second {name!r}; rename the file.")
+        outside = load(path, source=config.source, columns=config.columns, labelled=False)
+        sets[name] = _same_classes(outside, test, path)
+    return sets
+
+
+def _same_classes(predictions: Predictions, test: Predictions, path: Path) -> Predictions:
+    try:
+        return aligned(predictions, test.label_names)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

@@ -1,0 +1,93 @@
+"""What is compared: methods, each with the predictions of its runs on the same examples."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textmix.errors import InputError
+from textmix.inference.pairing import align
+from textmix.predictions import Predictions, load
+from textmix.report import read_summary
+from textmix.report.details import flat
+from textmix.report.material import read_config
+
+SEED_KEYS = ("seed", "output_dir")
+"""Settings in which the repetitions of one method may differ."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make predictions: its name, its settings (empty for a file), and one run for each seed."""
+
+    name: str
+    settings: dict[str, Any]
+    runs: tuple[Predictions, ...]
+
+
+def read_methods(paths: Sequence[Path]) -> list[Method]:
+    """Read runs and files, and put runs together whose settings differ in the seed alone.
+
+    :raises InputError: a path can't be read, is given twice, or holds predictions on other examples than the first.
+    """
+    repeated = sorted({str(path) for path in paths if paths.count(path) > 1})
+    if repeated:
+        raise InputError(f"{repeated[0]}: expected every run or file once, got it twice.")
+    part = _common_part(paths)
+    groups: dict[str, list[tuple[Path, dict[str, Any], Predictions]]] = {}
+    reference: Predictions | None = None
+    for path in paths:
+        settings, predictions = _read(path, part)
+        reference = reference or predictions
+        try:
+            _, predictions = align([reference, predictions])
+        except InputError as error:
+            raise InputError(f"{path}, compared with {paths[0]}: {error}") from error
+        key = json.dumps(settings, sort_keys=True) if settings else str(path)
+        groups.setdefault(key, []).append((path, settings, predictions))
+    names = _names([[path for path, _, _ in group] for group in groups.values()])
+    return [
+        Method(name, group[0][1], tuple(predictions for _, _, predictions in group))
+        for name, group in zip(names, groups.values(), strict=True)
+    ]
+
+
+def differences(first: Method, other: Method) -> list[str]:
+    """Return in which settings `other` differs from `first`, as ``mixup.alpha 0.4 instead of 0.0``."""
+    if not (first.settings and other.settings):
+        return []
+    here, there = flat(other.settings), flat(first.settings)
+    return [
+        f"{key} {here.get(key, 'absent')} instead of {there.get(key, 'absent')}"
+        for key in sorted(here.keys() | there.keys())
+        if here.get(key) != there.get(key)
+    ]
+
+
+def _common_part(paths: Sequence[Path]) -> str:
+    """Return `test`, or `validation` where a run has no test predictions: all are compared on the same examples."""
+    runs = [path for path in paths if path.is_dir()]
+    return "test" if all((run / "predictions" / "test.parquet").exists() for run in runs) else "validation"
+
+
+def _read(path: Path, part: str) -> tuple[dict[str, Any], Predictions]:
+    if not path.is_dir():
+        return {}, load(path)
+    read_summary(path)  # a run without one is not finished
+    config = read_config(path / "config.yaml")
+    settings = {key: value for key, value in config.items() if key not in SEED_KEYS}
+    return settings, load(path / "predictions" / f"{part}.parquet")
+
+
+def _names(groups: Sequence[Sequence[Path]]) -> list[str]:
+    """Name each group after its first path, with as many parents as it takes to tell the groups apart."""
+    names: list[str] = []
+    for depth in range(1, 1 + max(len(group[0].parts) for group in groups)):
+        names = ["/".join(group[0].parts[-depth:]) for group in groups]
+        if len(set(names)) == len(names):
+            break
+    return [
+        name if len(group) == 1 else f"{name} and {len(group) - 1} more seeds"
+        for name, group in zip(names, groups, strict=True)
+    ]

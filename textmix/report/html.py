@@ -1,0 +1,19 @@
+"""The page as one HTML file that needs nothing else: no network, no script, no second file."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from textmix.report.page import Page
+
+
+def render_html(page: Page) -> str:
+    """Return `page` as HTML. Every text is escaped; the SVG of the figures, which escapes its own, goes in as it is."""
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return templates.get_template("report.html").render(vars(page))

@@ -1,0 +1,126 @@
+"""What a report is made of: a summary, and whatever else the folder of a run holds."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import yaml
+
+from textmix.errors import InputError
+from textmix.figures.density import Epoch
+from textmix.files import write_text
+from textmix.predictions import Predictions, load
+
+OOD_PREFIX = "ood_"
+"""Prefix of the prediction files of sets that lie outside the classes."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """The parts of a report; what is empty or None is left out of it.
+
+    `name` is the run's or the file's; `summary` as :func:`textmix.report.summarise` makes it; `config` the resolved
+    configuration of a run; `test` and `validation` the raw predictions and `ood` those outside the classes; `epochs`
+    confidence and correctness on validation after so many epochs and `history` the metrics then; `has_model` whether
+    there is a folder `model` to load.
+    """
+
+    name: str
+    summary: Mapping[str, Any]
+    test: Predictions | None = None
+    validation: Predictions | None = None
+    ood: Mapping[str, Predictions] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    epochs: Mapping[int, Epoch] = field(default_factory=dict)
+    history: Sequence[Mapping[str, Any]] = ()
+    has_model: bool = False
+
+    @property
+    def main(self) -> Predictions | None:
+        """The predictions the report is about: those on test, or on validation where there is no test."""
+        return self.test if self.test is not None else self.validation
+
+
+def read_run(folder: Path, summary: Mapping[str, Any] | None = None) -> Material:
+    """Read the folder of a run; only summary.json must be there, or the summary given.
+
+    :raises InputError: there is no summary, or a file can't be read.
+    """
+    predictions = folder / "predictions"
+    ood = sorted(predictions.glob(f"{OOD_PREFIX}*.parquet"))
+    return Material(
+        name=folder.resolve().name,
+        summary=read_summary(folder) if summary is None else summary,
+        test=_load_if_there(predictions / "test.parquet"),
+        validation=_load_if_there(predictions / "validation.parquet"),
+        ood={path.stem.removeprefix(OOD_PREFIX): load(path, labelled=False) for path in ood},
+        config=read_config(folder / "config.yaml"),
+        epochs={int(path.stem): _read_epoch(path) for path in (folder / "epochs").glob("*.parquet")},
+        history=_read_history(folder / "metrics.jsonl"),
+        has_model=(folder / "model").is_dir(),
+    )
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Read the summary of a run.
+
+    :raises InputError: it is missing or no JSON object.
+    """
+    path = folder / "summary.json"
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: expected the summary of a finished run, got: {error.strerror}.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: expected JSON, got: {error}.") from error
+    if not isinstance(summary, dict):
+        raise InputError(f"{path}: expected a JSON object, got {type(summary).__name__}.")
+    return summary
+
+
+def write_summary(summary: Mapping[str, Any], folder: Path) -> None:
+    """Write summary.json into `folder`; it replaces the old one whole."""
+    write_text(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
+
+
+def _load_if_there(path: Path) -> Predictions | None:
+    return load(path) if path.exists() else None
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the resolved configuration of a run; empty where there is none.
+
+    :raises InputError: it is no YAML mapping.
+    """
+    if not path.exists():
+        return {}
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: expected the configuration of a run, got: {str(error).splitlines()[0]}.") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: expected the configuration of a run, got {type(config).__name__}.")
+    return config
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    try:
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected one JSON object a line, got: {error}.") from error
+    return [record for record in records if record["event"] == "validation"]
+
+
+def _read_epoch(path: Path) -> Epoch:
+    try:
+        table = pq.read_table(path, columns=["confidence", "correct"])
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: expected columns confidence and correct, got: {str(error).splitlines()[0]}"
+        ) from error
+    return table["confidence"].to_numpy(), table["correct"].to_numpy()

@@ -1,0 +1,130 @@
+"""summary.json: every number about a set of predictions, with its interval and what chance alone would give."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from textmix.config import EvalConfig
+from textmix.inference import confidence_intervals, null_band, spiegelhalter
+from textmix.metrics import (
+    CalibrationState,
+    debiased_squared_error,
+    equal_mass_ece,
+    macro_f1,
+    score_examples,
+    smooth_ece,
+    static_ece,
+)
+from textmix.predictions import Predictions
+from textmix.report.decisions import ood_numbers, selective_numbers
+from textmix.temperature import Temperature, apply_temperature
+
+PAPER_BINS = 100
+"""Bins of ECE and OE in Thulasidasan et al. 2019."""
+
+MEASURED = ("test", "validation", "test_calibrated", "intervals", "null_band", "selective", "ood")
+"""Keys of the summary that hold measurements; the others are single numbers and facts about the run."""
+
+Logits = npt.NDArray[np.floating]
+LabelledLogits = tuple[Logits, npt.NDArray[np.int64]]
+Numbers = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is said of one set: `metrics`, an interval [low, high] for most of them, and the null bands of some."""
+
+    metrics: Numbers
+    intervals: dict[str, list[float]]
+    null_band: dict[str, Numbers]
+
+
+def describe(logits: Logits, labels: npt.NDArray[np.int64], config: EvalConfig, seed: int) -> Description:
+    """Measure predictions.
+
+    :param logits: (N, C). :param labels: (N,) class indices.
+    :param config: gives the bins of ECE and OE and the number of resamples. :param seed: seed of the resampling.
+    :raises InputError: fewer than two examples, or a label that is no class index.
+    """
+    options: dict[str, Any] = {"num_bins": config.bins, "resamples": config.resamples, "seed": seed}
+    paper = _binned(logits, labels, PAPER_BINS)
+    metrics = {
+        **_binned(logits, labels, config.bins),
+        f"ece_{PAPER_BINS}": paper["ece"],
+        f"oe_{PAPER_BINS}": paper["oe"],
+        "smooth_ece": smooth_ece(logits, labels),
+        "equal_mass_ece": equal_mass_ece(logits, labels, config.bins),
+        "static_ece": static_ece(logits, labels, config.bins),
+        "debiased_squared_error": debiased_squared_error(logits, labels, config.bins),
+        "macro_f1": macro_f1(logits, labels),
+        "spiegelhalter_p_value": spiegelhalter(logits, labels).p_value,
+    }
+    intervals = confidence_intervals(logits, labels, **options)
+    bands = null_band(logits, labels, **options)
+    return Description(
+        metrics,
+        {name: [interval.low, interval.high] for name, interval in intervals.items()},
+        {
+            name: {"mean": band.mean, "low": band.low, "high": band.high, "p_value": band.p_value}
+            for name, band in bands.items()
+        },
+    )
+
+
+def summarise(
+    test: Predictions | None,
+    validation: Predictions | None,
+    temperature: Temperature | None,
+    config: EvalConfig,
+    *,
+    ood: Mapping[str, Predictions] | None = None,
+    seed: int = 0,
+    energy: bool = True,
+) -> dict[str, Any]:
+    """Return the numbers of summary.json that speak of predictions; a set that is None has no key in it.
+
+    :param test: raw predictions on test. :param validation: raw predictions on validation.
+    :param temperature: fitted on validation; adds `test_calibrated`, the test set at this temperature.
+    :param ood: raw predictions on sets outside the classes, by name.
+    :param seed: seed of the resampling. :param energy: false where the logits were made from probabilities, whose
+        energy score is lost.
+    :raises InputError: a set has fewer than two examples.
+    """
+    sets: dict[str, LabelledLogits] = {
+        name: (part.logits, part.labels) for name, part in (("test", test), ("validation", validation)) if part
+    }
+    if test is not None and temperature is not None:
+        sets["test_calibrated"] = apply_temperature(test.logits, temperature), test.labels
+    described = {name: describe(*part, config, seed) for name, part in sets.items()}
+    summary: dict[str, Any] = {"bins": config.bins, "resamples": config.resamples}
+    summary |= {name: part.metrics for name, part in described.items()}
+    if temperature is not None:
+        summary["temperature"] = temperature.value
+        summary["temperature_interval"] = [temperature.low, temperature.high]
+        if temperature.at_bound:
+            summary["temperature_reason"] = temperature.reason
+    summary["intervals"] = {name: part.intervals for name, part in described.items()}
+    summary["null_band"] = {name: part.null_band for name, part in described.items()}
+    summary["selective"] = _selective(sets, temperature)
+    inside = test or validation
+    summary["ood"] = {} if inside is None else ood_numbers(inside, ood or {}, energy=energy)
+    return summary
+
+
+def _selective(sets: Mapping[str, LabelledLogits], temperature: Temperature | None) -> dict[str, Any]:
+    """Choose thresholds on validation, at the temperature of the set they are for; without one, on the set itself."""
+    examples = {name: score_examples(*part) for name, part in sets.items()}
+    chosen_on = {name: examples.get("validation", part) for name, part in examples.items()}
+    if "test_calibrated" in sets and "validation" in sets and temperature is not None:
+        logits, labels = sets["validation"]
+        chosen_on["test_calibrated"] = score_examples(apply_temperature(logits, temperature), labels)
+    return {name: selective_numbers(part, chosen_on[name]) for name, part in examples.items()}
+
+
+def _binned(logits: Logits, labels: npt.NDArray[np.int64], num_bins: int) -> Numbers:
+    state = CalibrationState(num_bins)
+    state.update(logits, labels)
+    return state.compute()
