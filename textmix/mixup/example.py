@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig
+from transformers import PreTrainedModel
 
 from textmix.errors import InputError
 
@@ -15,9 +15,11 @@ _LENGTHS = (4, 7, 11, 11, 7)
 
 
 def text_config(model: nn.Module) -> dict[str, Any]:
-    """Return the part of a Hugging Face model's configuration that concerns text; empty for any other model."""
-    config = vars(model).get("config")
-    return config.get_text_config().to_dict() if isinstance(config, PreTrainedConfig) else {}
+    """Return what the Hugging Face model in `model` says of its texts; empty where there is none."""
+    for module in model.modules():
+        if isinstance(module, PreTrainedModel):
+            return module.config.get_text_config().to_dict()
+    return {}
 
 
 def special_ids(model: nn.Module) -> set[int]:
@@ -52,6 +54,27 @@ def example_batch(model: nn.Module, pad_id: int | None) -> dict[str, Tensor]:
         batch["token_type_ids"] = (mask & (torch.arange(length) >= lengths // 2)).long()
     taken = signature(model.forward).parameters
     return {name: rows for name, rows in batch.items() if name in taken}
+
+
+def few_rows(example: Mapping[str, object], device: torch.device) -> dict[str, Tensor]:
+    """Take six rows of a batch, from its shortest to its longest, without its labels.
+
+    :raises InputError: it holds something else than tensors, less than two rows, or no padding, so that nothing would
+        be proven of pairs that differ in length.
+    """
+    batch = {name: rows for name, rows in example.items() if name != "labels"}
+    tensors = {name: rows.to(device) for name, rows in batch.items() if isinstance(rows, Tensor)}
+    if len(tensors) < len(batch) or not tensors or min(map(len, tensors.values())) < 2:
+        got = ", ".join(f"{name} {type(rows).__name__}" for name, rows in batch.items())
+        raise InputError(f"example: expected a batch of tensors with two rows at least, got {got}.")
+    size = len(next(iter(tensors.values())))
+    order = torch.arange(size, device=device)
+    if "attention_mask" in tensors:
+        if tensors["attention_mask"].all():
+            raise InputError("example: expected texts of different lengths with their padding, got no padding.")
+        order = tensors["attention_mask"].sum(dim=1).argsort(stable=True)
+    chosen = order[torch.linspace(0, size - 1, min(size, 6), device=device).long()]
+    return {name: rows[chosen] for name, rows in tensors.items()}
 
 
 def scrambled(batch: Mapping[str, Tensor], special: set[int]) -> dict[str, Tensor]:

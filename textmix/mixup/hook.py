@@ -33,6 +33,7 @@ def armed(key: int, plan: Plan, site: Site) -> Iterator[None]:
 
     :raises InputError: a module of the site ran more or less often than once.
     """
+    assert key not in _plans, "a mixer mixes one batch at a time"
     _plans[key], _fired[key] = plan, []
     try:
         yield
@@ -63,6 +64,7 @@ def _swap(key: int, site: str, swap: Swap, _module: nn.Module, args: Any, kwargs
         seen = leaves[argument.leaf]
         if isinstance(argument, Own):
             if argument.name in plan.own:
+                _expect_rows(site, swap.path, seen.shape[argument.dim], plan)
                 leaves[argument.leaf] = _placed(seen, plan.own[argument.name], argument)
         elif isinstance(seen, Tensor):  # None is a mask of a batch without padding
             grouped = seen.unflatten(argument.dim, (-1, argument.repeat)).index_select(argument.dim, plan.carrier)
@@ -89,14 +91,18 @@ def _mix(key: int, site: str, point: Point, _module: nn.Module, _args: Any, outp
         return None
     leaves, spec = tree_flatten(output)
     rows: Tensor = leaves[0]
-    if rows.shape[point.dim] != len(plan.permutation):
-        raise InputError(
-            f"mixup.site {site}: {point.path or 'the model'} got {rows.shape[point.dim]} rows instead of the mix's "
-            f"{len(plan.permutation)}; nn.DataParallel splits batches, so start several GPUs with accelerate launch."
-        )
+    _expect_rows(site, point.path, rows.shape[point.dim], plan)
     _fired[key].append(point.path)
     leaves[0] = blend(rows, plan.permutation, plan.weight, point.dim)
     return tree_unflatten(leaves, spec)
+
+
+def _expect_rows(site: str, path: str, rows: int, plan: Plan) -> None:
+    if rows != len(plan.permutation):
+        raise InputError(
+            f"mixup.site {site}: {path or 'the model'} got {rows} rows instead of the mix's {len(plan.permutation)}; "
+            "nn.DataParallel splits batches, so start several GPUs with accelerate launch."
+        )
 
 
 def blend(rows: Tensor, permutation: Tensor, weight: Tensor, dim: int = 0) -> Tensor:

@@ -25,6 +25,8 @@ def find(model: nn.Module, site: str, probes: Probes) -> tuple[Site, ...]:
         return (_inside(site, site, probes),)
     named = re.fullmatch(r"hidden:(?:(\d+)|random\[\s*(\d+(?:\s*,\s*\d+)*)\s*\])", site)
     paths = _layers(probes)
+    if not paths:
+        raise InputError(f"mixup.site: this model has no list of layers, got {site!r}; use head or a module path.")
     numbers = [int(n) for n in (named[1] or named[2]).split(",")] if named is not None else []
     if not numbers or not all(1 <= n <= len(paths) for n in numbers):
         raise InputError(
@@ -48,7 +50,8 @@ def _inside(site: str, path: str, probes: Probes) -> Site:
 
     The innermost module around it that reads token ids is given the rows' own inputs, so that nothing up to the site
     sees a partner. What runs after the site within that module gets its masks and positions from the carriers: they are
-    the arguments that have rows but do not follow the tokens.
+    the arguments that have rows but do not follow the tokens. As texts are padded on one side, the mask of the longer
+    row is the union of both.
 
     :raises InputError: the module does not run exactly once, or its output has no rows.
     """
@@ -60,26 +63,32 @@ def _inside(site: str, path: str, probes: Probes) -> Site:
         if reader is call:
             swap = Swap(path, call.module, len(call.inputs), (own,))
             return Site(site, (once(site, Point(path, call.module, own.dim), probes),), (swap,), tuple(probes.batch))
-    rows = _rows(call.outputs[0], probes.fewer[call.key].outputs[0]) if probes.follows(call) else None
+    same = probes.fewer.get(call.key)
+    rows = _rows(call.outputs[0], same.outputs[0]) if same is not None and probes.follows(call) else None
     if rows is None or rows[1] != 1:
         raise InputError(f"mixup.site {site}: the output of {path} has not one entry a row; use another module.")
     point = once(site, Point(path, call.module, rows[0]), probes)
+    return Site(site, (point,), _swaps(call, probes), tuple(probes.batch))
+
+
+def _swaps(site: Call, probes: Probes) -> tuple[Swap, ...]:
+    """Return what is swapped around and after the call of a site; nothing where there are no texts."""
     if "input_ids" not in probes.batch:
-        return Site(site, (point,))
-    around = list(_around(call, probes.batch["input_ids"]))
+        return ()
+    around = list(_around(site, probes.batch["input_ids"]))
     base = around[-1]
-    own_inputs = tuple(
+    own = tuple(
         Own(leaf, name)
         for leaf, value in enumerate(base.inputs)
         for name, given in probes.batch.items()
         if value is given
     )
-    swaps = [Swap(base.path, base.module, len(base.inputs), own_inputs)]
-    for later in (later for outer in around for later in outer.children if later.started > call.ended):
+    swaps = [Swap(base.path, base.module, len(base.inputs), own)]
+    for later in (later for outer in around for later in outer.children if later.started > site.ended):
         carried = tuple(_carried(later, probes))
         if carried:
             swaps.append(Swap(later.path, later.module, len(later.inputs), carried))
-    return Site(site, (point,), tuple(swaps), tuple(probes.batch))
+    return tuple(swaps)
 
 
 def _around(call: Call, ids: Tensor) -> Iterator[Call]:
@@ -92,8 +101,10 @@ def _around(call: Call, ids: Tensor) -> Iterator[Call]:
 
 
 def _carried(call: Call, probes: Probes) -> Iterator[Carried]:
-    other, fewer = probes.other[call.key], probes.fewer[call.key]
-    for leaf, (a, b, c) in enumerate(zip(call.inputs, other.inputs, fewer.inputs, strict=True)):
+    if call.key not in probes.other or call.key not in probes.fewer:  # an expert that other tokens do not reach
+        return
+    others, fewer = probes.other[call.key].inputs, probes.fewer[call.key].inputs
+    for leaf, (a, b, c) in enumerate(zip(call.inputs, others, fewer, strict=True)):
         rows = _rows(a, c)
         if rows is not None and torch.equal(a, b):
             yield Carried(leaf, *rows)

@@ -11,7 +11,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from textmix.errors import InputError
 from textmix.mixup.draw import Mix
-from textmix.mixup.example import example_batch
+from textmix.mixup.example import example_batch, few_rows
 from textmix.mixup.hook import armed, blend, register
 from textmix.mixup.layers import find
 from textmix.mixup.lengths import check, pair
@@ -26,11 +26,13 @@ class Mixup:
     """Mixes the rows of a batch at a site inside `model`, whose code knows nothing of it.
 
     The modules of the site are found, hooked once, and proven on a batch to do what they should; outside
-    :meth:`applied` they change nothing. Attach it after adapters (PEFT) and before torch.compile.
+    :meth:`applied` they change nothing. Attach it after adapters (PEFT) and before torch.compile::
 
-    >>> mixup = Mixup(model, site="embedding")  # doctest: +SKIP
-    >>> with mixup.applied(mix, batch) as inputs:  # doctest: +SKIP
-    ...     logits = model(**inputs).logits
+        mixup = Mixup(model, site="embedding")
+        mix = draw(config.mixup, batch_size, seed=(seed, epoch, step, rank))
+        with mixup.applied(mix, batch) as inputs:
+            logits = model(**inputs).logits
+        targets = mix.targets(labels, num_classes)
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class Mixup:
     ) -> None:
         """Find, hook and prove `site`.
 
-        :param site: none, embedding.
+        :param site: none; embedding; input (the batch's pixels); ``hidden:<k>``, the output of the k-th layer, or
+            ``hidden:random[a,b,c]``, that of one of them in each batch; head, the sentence vector before the
+            classifier; or the dotted path of a module, whose output is mixed.
         :param pad_id: token id of padding; None is the model's own.
         :param example: a batch to prove it on; None makes one from the model's configuration.
         :raises InputError: the model can't be mixed there; no hook is left behind.
@@ -58,13 +62,11 @@ class Mixup:
         if site == "input":
             self._sites = (Site(site, (), inputs=("pixel_values",)),)
             return
-        batch = example_batch(model, pad_id) if example is None else dict(example)
-        batch.pop("labels", None)
-        device = next(model.parameters()).device
+        batch = few_rows(example_batch(model, pad_id) if example is None else example, next(model.parameters()).device)
         try:
             with untouched(model):
-                self._attach({name: rows.to(device) for name, rows in batch.items()})
-        except InputError:
+                self._attach(batch)
+        except Exception:
             self.remove()
             raise
 
@@ -100,6 +102,11 @@ class Mixup:
         with armed(self._key, plan, site):
             yield inputs
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The modules that are mixed, of all sites; the model itself is the empty path."""
+        return tuple(point.path for site in self._sites for point in site.points)
+
     def _check_modules(self, site: Site) -> None:
         """Refuse a model that was changed after the proof."""
         hooks: tuple[Point | Swap, ...] = (*site.points, *site.swaps)
@@ -113,7 +120,7 @@ class Mixup:
             if layer.gradient_checkpointing and layer.training:
                 raise InputError(
                     f"mixup.site {site.name} lies inside a layer with gradient checkpointing, which runs it twice; "
-                    "use a whole layer (hidden:<k>) or model.gradient_checkpointing_disable()."
+                    "use a whole layer (hidden:<k>) or turn checkpointing off."
                 )
 
     def remove(self) -> None:
