@@ -51,15 +51,16 @@ def parse(parser: ArgumentParser, kind: type[T], argv: Sequence[str]) -> tuple[T
 
 def guard(main: Callable[[], None]) -> int:
     """Run `main` and return the exit code; an InputError or RunError becomes one line on stderr."""
-    logger = logging.getLogger("textmix")  # ours alone: the libraries below keep their own counsel
-    if not logger.handlers:
-        logger.addHandler(logging.StreamHandler())
-        logger.setLevel(logging.INFO)
+    logger, handler = logging.getLogger("textmix"), logging.StreamHandler()  # ours alone, not the root's
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
         main()
     except (InputError, RunError) as error:
         sys.stderr.write(f"error: {error}\n")
         return BAD_INPUT if isinstance(error, InputError) else FAILED
+    finally:
+        logger.removeHandler(handler)
     return DONE
 
 

@@ -160,5 +160,17 @@ def resolve_class_weights(config: LossConfig, counts: Tensor) -> Tensor | None:
     return torch.tensor(config.class_weights)
 
 
+def check_loss(config: LossConfig, counts: Tensor) -> None:
+    """Make sure, before any training, that `config` fits these classes.
+
+    :param counts: training examples of each class (C,).
+    :raises InputError: the class weights or the label smoothing don't.
+
+    >>> check_loss(LossConfig(label_smoothing=0.5), torch.tensor([30, 10]))
+    """
+    resolve_class_weights(config, counts)
+    smooth_labels(torch.eye(len(counts)), config.label_smoothing, config.smoothing_convention)
+
+
 def _float(logits: Tensor) -> Tensor:
     return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
 from textmix.config import Config, DataConfig
@@ -39,6 +40,11 @@ class Splits:
     label_names: tuple[str, ...]
     processor: PreTrainedTokenizerBase
     notes: dict[str, int]
+
+    @property
+    def class_counts(self) -> npt.NDArray[np.int64]:
+        """Training examples of each class (C,)."""
+        return np.bincount(self.train.labels, minlength=len(self.label_names)).astype(np.int64)
 
 
 def load_splits(config: Config) -> Splits:
