@@ -170,10 +170,10 @@ def _minimise(logits: Array, labels: Array, start: _Curve, bounds: tuple[float, 
     for _ in range(_MAX_STEPS):
         low, high = (b, high) if curve.slope < 0 else (low, b)
         step = curve.slope / curve.curvature if curve.curvature > 0 else inf
-        proposal = b - step if low < b - step < high else sqrt(low * high)
-        if curve.slope == 0 or abs(proposal - b) <= _TOLERANCE * b:
+        if abs(step) <= _TOLERANCE * b or high - low <= _TOLERANCE * b:
             break
-        b, curve = proposal, _curve(logits, labels, proposal)
+        b = b - step if low < b - step < high else sqrt(low * high)
+        curve = _curve(logits, labels, b)
     return b, curve
 
 

@@ -137,8 +137,8 @@ def _binned_difference(runs: list[Replicates], split: int, metric: str, level: f
     least, most = (np.array([run.bias(metric, shift=shift) for run in runs]) for shift in (-1.0, 1.0))
     radius_a, radius_b = ((most - least)[part].mean() / 2 for part in (slice(split), slice(split, None)))
     spread = of_a.std() * of_b.std()
-    together = max(float(np.cov(of_a, of_b, ddof=0)[0, 1] / spread), 0.0) if spread > 0 else 0.0
-    radius = radius_a + radius_b - 2 * together * min(radius_a, radius_b)
+    together = float(np.clip(np.cov(of_a, of_b, ddof=0)[0, 1] / spread, 0, 1)) if spread > 0 else 0.0
+    radius = max(radius_a + radius_b - 2 * together * min(radius_a, radius_b), 0.0)
     debiased = observed - (least + most) / 2
     center = debiased[split:].mean() - debiased[:split].mean()
     error = _Error(float((of_b - of_a).std()), int(runs[0].count.sum()))

@@ -80,9 +80,9 @@ def spiegelhalter(logits: Array, labels: Array, mode: Mode = "top") -> ZTest:
     """Return Spiegelhalter's z: do the outcomes deviate from the confidences, weighted as in the Brier score?
 
     z = sum (o_i - c_i)(1 - 2 c_i) / sqrt(sum (1 - 2 c_i)^2 c_i (1 - c_i)), with c the confidence and o the outcome, of
-    the predicted class in mode `top` (Spiegelhalter 1986, Statistics in Medicine 5, 421). Positive where the Brier score
-    of the outcomes is worse than the confidences promise, as under overconfidence. No bins, and much power against
-    confidence that is too high or too low throughout; none against deviations that cancel.
+    the predicted class in mode `top` (Spiegelhalter 1986, Statistics in Medicine 5, 421). Positive where the Brier
+    score of the outcomes is worse than the confidences promise, as under overconfidence. No bins, and much power
+    against confidence that is too high or too low throughout; none against deviations that cancel.
 
     :param logits: (N, C), tensor or array of any float type. :param labels: (N,) class indices.
     :raises InputError: no examples, a wrong shape, a label that is no class index, or logits that are not finite.

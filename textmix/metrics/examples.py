@@ -24,7 +24,7 @@ Array: TypeAlias = Tensor | npt.ArrayLike
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 _CHUNK = 2**19  # logits of a chunk: few enough for the cache, many enough that the calls cost nothing beside the work
-_CHUNK_ROWS = 2**15  # and rows, for the same two reasons
+_CHUNK_ROWS = 2**16  # and rows, for the same two reasons
 _NARROW = 32  # classes below which reducing over columns of the transpose is faster than over short rows
 _SHOWN = 5  # row numbers an error message lists
 
@@ -72,19 +72,21 @@ def score_chunk(logits: Tensor, labels: Tensor, mode: Mode) -> Examples:
         raise InputError(f"logits: expected 2 classes for mode 'positive', got {logits.shape[1]}; use mode 'top'.")
     narrow = logits.shape[1] < _NARROW
     dim, x = (0, logits.t().clone(memory_format=torch.contiguous_format)) if narrow else (1, logits)
-    own, top = logits.gather(1, labels[:, None])[:, 0], x.amax(dim)
-    exponentials = (x.sub_(top) if narrow else x - top[:, None]).exp_()
+    top = x.amax(dim, keepdim=True)
+    exponents = x.sub_(top) if narrow else x - top
+    own = exponents.gather(dim, labels.unsqueeze(dim)).squeeze(dim)
+    exponentials = exponents.exp_()
     total = exponentials.sum(dim)
-    correct = _first_argmax_is(logits, labels, own == top, total)
-    squares = exponentials.square_().sum(dim).cpu().double()
-    share = total.cpu().double().reciprocal()
-    own_probability = (own - top).exp_().cpu().double().mul_(share)
-    nll = (top.cpu().double() - own.cpu()).add_(total.log().cpu())
+    squares = exponentials.square_().sum(dim)
+    correct = _first_argmax_is(logits, labels, own == 0, squares)
+    share = total.reciprocal()
+    own_probability = own.exp().mul_(share)
     brier = squares.mul_(share).mul_(share).sub_(own_probability, alpha=2).add_(1).clamp_(min=0)
-    if mode == "top":
-        return Examples(share, correct, correct, nll, brier)
-    positive = (logits[:, 1] - top).exp_().cpu().double().mul_(share)
-    return Examples(positive, (labels == 1).cpu(), correct, nll, brier)
+    nll = total.log_().sub_(own)
+    confidence, outcome = share, correct
+    if mode == "positive":
+        confidence, outcome = (logits[:, 1] - top.squeeze(dim)).exp_().mul_(share), (labels == 1).cpu()
+    return Examples(confidence.cpu().double(), outcome, correct, nll.cpu().double(), brier.cpu().double())
 
 
 def score_examples(logits: Array, labels: Array, mode: Mode = "top") -> Examples:
@@ -99,13 +101,13 @@ def score_examples(logits: Array, labels: Array, mode: Mode = "top") -> Examples
     return Examples(*(torch.cat([vars(part)[name] for part in parts]) for name in Examples.__dataclass_fields__))
 
 
-def _first_argmax_is(logits: Tensor, labels: Tensor, at_top: Tensor, total: Tensor) -> Tensor:
+def _first_argmax_is(logits: Tensor, labels: Tensor, at_top: Tensor, squares: Tensor) -> Tensor:
     """Whether the first argmax is the label, where `at_top` says that the label's logit is the largest.
 
-    Only a tie can make the two differ, and a tie means at least two exponentials of 1: the few rows whose total reaches
-    2 are the only ones for which the argmax itself, the slowest of all reductions, is computed.
+    Only a tie can make the two differ, and a tie means at least two exponentials of 1: the few rows whose sum of
+    squares reaches 2 are the only ones for which the argmax itself, the slowest of all reductions, is computed.
     """
-    tied = (at_top & (total >= 2)).nonzero()[:, 0]
+    tied = (at_top & (squares >= 2)).nonzero()[:, 0]
     if len(tied):
         at_top[tied] = logits[tied].argmax(1) == labels[tied]
     return at_top.cpu()
@@ -142,7 +144,8 @@ def _class_indices(values: Tensor | npt.NDArray[np.generic], classes: int, start
     if labels.is_floating_point() or labels.is_complex():
         raise InputError(f"labels: expected integers, the index of each row's class, got {labels.dtype}.")
     labels = labels.long()
-    if labels.min() < 0 or labels.max() >= classes:
+    least, most = labels.aminmax()
+    if least < 0 or most >= classes:
         bad = ((labels < 0) | (labels >= classes)).nonzero()[:, 0]
         raise InputError(
             f"labels: expected class indices from 0 to {classes - 1}, got {labels[bad[0]].item()} in "
