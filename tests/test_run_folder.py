@@ -1,10 +1,16 @@
+import errno
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
 import pytest
 import yaml
 
 from textmix.command import make_parser, parse
-from textmix.config import Config, DataConfig, LossConfig, MixupConfig
-from textmix.errors import InputError
-from textmix.run_folder import begin, is_finished, run_dir
+from textmix.config import Config, DataConfig, LossConfig, MixupConfig, TrainConfig
+from textmix.errors import InputError, RunError
+from textmix.run_folder import is_finished, run_dir, working_in
 
 
 @pytest.mark.parametrize(
@@ -22,6 +28,12 @@ def test_where_a_run_lies(config, file, expected):
     assert str(run_dir(config, file)) == expected
 
 
+def begin(folder, config=None):
+    """Begin a run and leave it at once."""
+    with working_in(folder, config or Config(), writes=True):
+        pass
+
+
 def test_the_written_configuration_is_the_run_again(tmp_path):
     config = Config(mixup=MixupConfig(alpha=0.4), loss=LossConfig(class_weights=(1.0, 2.0)), output_dir=str(tmp_path))
     begin(tmp_path, config)
@@ -33,14 +45,14 @@ def test_the_written_configuration_is_the_run_again(tmp_path):
 def test_finished_only_with_a_summary(tmp_path):
     folder, config = tmp_path / "run", Config()
     assert not is_finished(folder, config)
-    begin(folder, config)
+    begin(folder)
     assert not is_finished(folder, config)
     (folder / "summary.json").write_text("{}")
     assert is_finished(folder, config)
 
 
 def test_another_configuration_is_refused_with_the_differing_keys(tmp_path):
-    begin(tmp_path, Config())
+    begin(tmp_path)
     with pytest.raises(InputError, match=r"mixup.alpha is 0.0 there and 0.4 here, seed is 0 there and 1 here"):
         is_finished(tmp_path, Config(mixup=MixupConfig(alpha=0.4), seed=1))
 
@@ -65,9 +77,61 @@ def test_a_broken_configuration_is_named(tmp_path, text):
         is_finished(tmp_path, Config())
 
 
-def test_begin_clears_the_records_of_a_broken_start(tmp_path):
-    begin(tmp_path, Config())
-    (tmp_path / "metrics.jsonl").write_text("{}\n")
-    begin(tmp_path, Config())
-    assert not (tmp_path / "metrics.jsonl").exists()
-    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["seed"] == 0
+def test_what_does_not_decide_the_result_may_change(tmp_path):
+    begin(tmp_path, Config(train=TrainConfig(keep_checkpoints=5)))
+    assert not is_finished(tmp_path, Config(train=TrainConfig(checkpoint_every=7), resume="never"))
+
+
+def test_never_begins_again_and_auto_leaves_everything(tmp_path):
+    begin(tmp_path)
+    (tmp_path / "summary.json").write_text("{}")
+    (tmp_path / "checkpoints" / "step-00000001").mkdir(parents=True)
+    (tmp_path / "notes.txt").write_text("mine")
+    begin(tmp_path)
+    assert is_finished(tmp_path, Config())
+    again = Config(resume="never")
+    assert not is_finished(tmp_path, again)
+    begin(tmp_path, again)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.yaml", ".lock", "notes.txt"}
+    assert "resume" not in yaml.safe_load((tmp_path / "config.yaml").read_text())
+
+
+def work(folder, ready):
+    with working_in(folder, Config(), writes=True):
+        ready.set()
+        signal.pause()
+
+
+def test_a_second_run_is_refused_until_the_first_is_dead(tmp_path):
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    first = context.Process(target=work, args=(tmp_path, ready))
+    first.start()
+    assert ready.wait(30)
+    with pytest.raises(InputError, match=rf"another run is working in it \(process {first.pid} on"):
+        begin(tmp_path)
+    os.kill(first.pid, signal.SIGKILL)
+    first.join()
+    begin(tmp_path)
+
+
+def test_a_folder_that_can_not_be_made_is_named():
+    with (
+        pytest.raises(InputError, match=r"/proc/run: expected a folder that can be written to, got: "),
+        working_in(Path("/proc/run"), Config(), writes=True),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_disk_that_fails_is_told_in_one_sentence(tmp_path, number):
+    with (
+        pytest.raises(RunError, match=r"can't be written to any more \(.*\); make room"),
+        working_in(tmp_path, Config(), writes=True),
+    ):
+        raise OSError(number, os.strerror(number))
+
+
+def test_other_failures_keep_their_name(tmp_path):
+    with pytest.raises(FileNotFoundError), working_in(tmp_path, Config(), writes=True):
+        (tmp_path / "missing").read_text()

@@ -113,6 +113,8 @@ class ModelConfig:
     """LSTM units in each direction."""
     num_layers: int = 1
     """LSTM layers."""
+    new_head: bool = False
+    """Start with a new classifier where that of the pretrained model was trained for another number of labels."""
     dropout: float = 0.5
     """Dropout before the classifier of cnn and lstm."""
 
@@ -128,6 +130,27 @@ class ModelConfig:
         _check(self.hidden_size >= 1, "model.hidden_size", "an integer >= 1", self.hidden_size)
         _check(self.num_layers >= 1, "model.num_layers", "an integer >= 1", self.num_layers)
         _check(0 <= self.dropout < 1, "model.dropout", "a probability in [0, 1)", self.dropout)
+
+
+@dataclass(frozen=True)
+class PeftConfig:
+    """Adapters beside the frozen weights of a pretrained model (package peft); the saved model has them merged in."""
+
+    kind: Literal["none", "lora"] = "none"
+    """none trains all weights; lora adds matrices of low rank (Hu et al. 2021, arXiv 2106.09685)."""
+    r: int = 8
+    """Their rank."""
+    alpha: int = 16
+    """Their scale is alpha / r."""
+    dropout: float = 0.0
+    """Dropout before them."""
+    target_modules: tuple[str, ...] = ()
+    """Modules that get them, by the ends of their paths; () is every linear layer but the classifier."""
+
+    def __post_init__(self) -> None:
+        _check(self.r >= 1, "peft.r", "an integer >= 1", self.r)
+        _check(self.alpha >= 1, "peft.alpha", "an integer >= 1", self.alpha)
+        _check(0 <= self.dropout < 1, "peft.dropout", "a probability in [0, 1)", self.dropout)
 
 
 @dataclass(frozen=True)
@@ -229,12 +252,17 @@ class TrainConfig:
     """CPU threads of each process; null divides the cores among the processes of this machine."""
     log_every: int = 10
     """Optimizer steps between two lines of metrics.jsonl."""
+    checkpoint_every: int | None = None
+    """Optimizer steps between two checkpoints; null saves after every epoch only."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints that are kept, beside the best one."""
 
     def __post_init__(self) -> None:
-        for key in ("epochs", "batch_size", "eval_batch_size", "gradient_accumulation_steps", "log_every"):
+        for key in ("epochs", "batch_size", "eval_batch_size", "gradient_accumulation_steps", "log_every",
+                    "keep_checkpoints"):  # fmt: skip
             _check(vars(self)[key] >= 1, f"train.{key}", "an integer >= 1", vars(self)[key])
         _check(self.workers >= 0, "train.workers", "an integer >= 0", self.workers)
-        for key in ("max_steps", "patience", "threads"):
+        for key in ("max_steps", "patience", "threads", "checkpoint_every"):
             value = vars(self)[key]
             _check(value is None or value >= 1, f"train.{key}", "an integer >= 1, or null", value)
         _check(0 < self.learning_rate < float("inf"), "train.learning_rate", "a finite number > 0", self.learning_rate)
@@ -278,20 +306,35 @@ class CalibrationConfig:
 
 
 @dataclass(frozen=True)
+class ExportConfig:
+    """Where the finished model goes, beside the run's own folder."""
+
+    push_to_hub: str | None = None
+    """Hub id (user/name) to upload the model and its card to, with the token of `hf auth login`; null stays here."""
+    private: bool = False
+    """Make the repository on the Hub private."""
+
+
+@dataclass(frozen=True)
 class Config:
     """A run: everything that decides its result."""
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    peft: PeftConfig = field(default_factory=PeftConfig)
     mixup: MixupConfig = field(default_factory=MixupConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
     seed: int = 0
     """Seed of the weights, the batches, the dropout and the mixing."""
     output_dir: str | None = None
     """Folder of the run; null is runs/<name of the configuration file>-<seed>."""
+    resume: Literal["auto", "never"] = "auto"
+    """auto goes on from the newest whole checkpoint that output_dir has of this run; never deletes that run and starts
+    again."""
 
     def __post_init__(self) -> None:
         _check(0 <= self.seed < 2**63, "seed", "an integer in [0, 2^63)", self.seed)
@@ -299,6 +342,8 @@ class Config:
             not (self.mixup.active and self.train.batch_size == 1),
             "train.batch_size", "at least 2 with mixup.alpha > 0, for a row needs a partner", self.train.batch_size,
         )  # fmt: skip
+        _check(self.peft.kind == "none" or self.model.name == "pretrained", "peft.kind",
+               f"none for model.name {self.model.name}, which has nothing pretrained", self.peft.kind)  # fmt: skip
         clean = self.mixup.start_epoch + self.mixup.off_last_epochs
         _check(not self.mixup.active or clean < self.train.epochs, "mixup.off_last_epochs",
                f"less than train.epochs ({self.train.epochs}) together with mixup.start_epoch", clean)  # fmt: skip

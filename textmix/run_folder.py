@@ -1,16 +1,31 @@
-"""The folder of a run: where it is, whose it is, and what in it says that the run is finished."""
+"""The folder of a run: where it is, whose it is, who works in it, and what in it says that the run is finished."""
 
+import errno
+import fcntl
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
+from safetensors import SafetensorError
 
 from textmix.config import PACKAGED, Config
-from textmix.errors import InputError
+from textmix.errors import InputError, RunError
 from textmix.files import write_text
 
-CONFIG, SUMMARY = "config.yaml", "summary.json"
+CONFIG, SUMMARY, LOCK = "config.yaml", "summary.json", ".lock"
+
+_FREE = {"train.checkpoint_every", "train.keep_checkpoints"}
+"""Keys that do not decide what a run results in, and may change when it goes on."""
+_RESULTS = (SUMMARY, "checkpoints", "metrics.jsonl", "timing.jsonl", "epochs")
+"""What says how far a run has come, in the order in which it is deleted."""
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+"""Failures of the disk, not of the program."""
 
 
 def run_dir(config: Config, config_file: str | None) -> Path:
@@ -32,37 +47,90 @@ def is_finished(folder: Path, config: Config) -> bool:
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder for the run, got a file; give another --output_dir.")
     if not (folder / CONFIG).exists():
-        if any(folder.iterdir()):
+        if any(path.name != LOCK for path in folder.iterdir()):
             raise InputError(
                 f"{folder}: expected an empty folder or a run, got other files; give another --output_dir."
             )
         return False
     there, here = _flat(_read(folder / CONFIG)), _flat(_plain(config))
-    differing = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
+    keys = (there.keys() | here.keys()) - _FREE
+    differing = sorted(key for key in keys if there.get(key) != here.get(key))
     if differing:
-        told = ", ".join(f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in differing)
+        told = ", ".join(f"{key} is {there.get(key)!r} there and {here.get(key)!r} here" for key in differing[:5])
+        told += f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise InputError(f"{folder}: holds a run with another configuration ({told}); give another --output_dir.")
-    return (folder / SUMMARY).exists()
+    return config.resume == "auto" and (folder / SUMMARY).exists()
 
 
-def begin(folder: Path, config: Config) -> None:
-    """Make the folder and write the resolved configuration, which starts the same run again.
+@contextmanager
+def working_in(folder: Path, config: Config, *, writes: bool) -> Iterator[None]:
+    """Make the folder, keep other runs out of it, and write the configuration, which starts the same run again.
 
-    :raises InputError: the folder can't be written to.
+    :param writes: whether this process is the one of its run that writes.
+    :raises InputError: the folder can't be written to, or another run is working in it.
+    :raises RunError: the disk failed while the body wrote.
     """
+    with ExitStack() as stack:
+        if writes:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(_locked(folder))
+                if config.resume == "never":
+                    _clear(folder)
+                write_text(folder / CONFIG, yaml.safe_dump(_plain(config), sort_keys=False))
+            except OSError as error:
+                raise InputError(
+                    f"{folder}: expected a folder that can be written to, got: {error.strerror}; give another "
+                    "--output_dir."
+                ) from error
+        with _disk_failures(folder):
+            yield
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of `folder` until this one is done, or dead."""
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            file.seek(0)
+            raise InputError(
+                f"{folder}: another run is working in it ({file.read()}); wait for it, or give another --output_dir."
+            ) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}")
+        file.flush()
+        yield
+
+
+@contextmanager
+def _disk_failures(folder: Path) -> Iterator[None]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / CONFIG, yaml.safe_dump(_plain(config), sort_keys=False))
-    except OSError as error:
-        raise InputError(f"{folder}: expected a folder that can be written to, got: {error.strerror}.") from error
-    for name in ("metrics.jsonl", "timing.jsonl"):
-        (folder / name).unlink(missing_ok=True)
+        yield
+    except (OSError, SafetensorError) as error:
+        full = error.errno in _FULL if isinstance(error, OSError) else "I/O error" in str(error)
+        if not full:
+            raise
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RunError(
+            f"{folder}: can't be written to any more ({reason}); make room, and start the same command again, to go on "
+            "from the last checkpoint."
+        ) from error
+
+
+def _clear(folder: Path) -> None:
+    for path in (folder / name for name in _RESULTS):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _plain(config: Config) -> dict[str, Any]:
-    """Return the configuration as YAML can hold it, without the place of the run, which does not decide its result."""
+    """Return the configuration as YAML can hold it, without where the run lies and how it was started."""
     values = asdict(config)
-    del values["output_dir"]
+    del values["output_dir"], values["resume"]
     plain: dict[str, Any] = _untuple(values)
     return plain
 

@@ -26,9 +26,12 @@ def run(config: Config, folder: Path) -> None:
     :raises RunError: the training can't go on.
     """
     # Imported here, so that --help answers without torch.
+    import torch
+
     from textmix import outcome, run_folder
     from textmix.data import load_splits, load_texts
-    from textmix.engine import fit, predict, seed_torch, start
+    from textmix.engine import fit, predict, seed_generators, start
+    from textmix.losses import check_loss
     from textmix.mixup import Mixup
     from textmix.models.build import build_model
     from textmix.temperature import fit_temperature
@@ -40,25 +43,25 @@ def run(config: Config, folder: Path) -> None:
     with accelerator.main_process_first():  # the others find its tokens in the cache
         splits = load_splits(config)
         outside = {outcome.ood_name(path): load_texts(path, config, splits.processor) for path in config.eval.ood}
-    seed_torch(config.seed)
+    check_loss(config.loss, torch.from_numpy(splits.class_counts))
+    seed_generators(config.seed)
     model = build_model(config, splits)
     mixup = Mixup(model, config.mixup.site if config.mixup.active else "none")
-    if accelerator.is_main_process:
-        run_folder.begin(folder, config)
 
-    fitted = fit(accelerator, model, mixup, splits, config, folder)
-    mixup.remove()
-    sets = {"validation": splits.validation, "test": splits.test, **outside}
-    predictions = {
-        name: predict(accelerator, model, examples, splits.label_names, config.train.eval_batch_size)
-        for name, examples in sets.items()
-        if examples is not None
-    }
-    if accelerator.is_main_process:
-        validation = predictions["validation"]
-        temperature = fit_temperature(validation.logits, validation.labels) if config.calibration.temperature else None
-        outcome.save(folder, config, splits, model, fitted, predictions, temperature)
-        outcome.tell(folder, "done")
+    with run_folder.working_in(folder, config, writes=accelerator.is_main_process):
+        fitted = fit(accelerator, model, mixup, splits, config, folder)
+        mixup.remove()
+        sets = {"validation": splits.validation, "test": splits.test, **outside}
+        predictions = {
+            name: predict(accelerator, model, examples, splits.label_names, config.train.eval_batch_size)
+            for name, examples in sets.items()
+            if examples is not None
+        }
+        if accelerator.is_main_process:
+            val = predictions["validation"]
+            temperature = fit_temperature(val.logits, val.labels) if config.calibration.temperature else None
+            outcome.save(folder, config, splits, model, fitted, predictions, temperature)
+            outcome.tell(folder, "done")
     accelerator.end_training()
 
 

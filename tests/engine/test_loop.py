@@ -10,7 +10,7 @@ from accelerate import Accelerator
 
 from textmix.config import Config, DataConfig, MixupConfig, ModelConfig, TrainConfig
 from textmix.data import load_splits
-from textmix.engine import fit, predict_logits, seed_torch
+from textmix.engine import fit, predict_logits, seed_generators
 from textmix.engine.loop import mixup_of_epoch
 from textmix.errors import RunError
 from textmix.metrics import nll
@@ -29,7 +29,7 @@ def config(topics):
 
 def train(config, folder, site="embedding"):
     splits = load_splits(config)
-    seed_torch(config.seed)
+    seed_generators(config.seed)
     model = build_model(config, splits)
     folder.mkdir()
     return model, splits, fit(Accelerator(), model, Mixup(model, site), splits, config, folder)
@@ -105,6 +105,7 @@ def test_metrics_hold_no_times_and_timing_does(config, tmp_path):
     keys = {key for record in records(tmp_path / "run", "train") for key in record}
     assert keys == {"event", "epoch", "step", "loss", "gradient_norm", "learning_rate"}
     timing = [json.loads(line) for line in (tmp_path / "run" / "timing.jsonl").read_text().splitlines()]
+    assert timing.pop(0) == {"event": "start", "step": 0}
     assert all(record["examples_per_second"] > 0 for record in timing)
 
 
@@ -133,7 +134,7 @@ def test_a_lstm_trains_mixed(config, tmp_path):
 def test_frozen_vectors_stay(config, tmp_path):
     frozen = replace(config, model=replace(config.model, freeze_vectors=True))
     splits = load_splits(frozen)
-    seed_torch(frozen.seed)
+    seed_generators(frozen.seed)
     before = build_model(frozen, splits).embedding.weight.clone()
     model, _, _ = train(frozen, tmp_path / "run")
     assert torch.equal(model.embedding.weight, before)

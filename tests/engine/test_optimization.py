@@ -67,7 +67,7 @@ def test_every_optimizer_lowers_a_loss(name):
 
 def test_weight_decay_spares_biases_and_normalisation_and_frozen_weights_are_left_out():
     model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
-    model[2].weight.requires_grad_(False)
+    model[2].weight.requires_grad_(requires_grad=False)
     decayed, spared = make_optimizer(model, TrainConfig(weight_decay=0.01)).param_groups
     assert [p.shape for p in decayed["params"]] == [(4, 3)]
     assert decayed["weight_decay"] == 0.01

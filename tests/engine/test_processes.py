@@ -1,122 +1,180 @@
-"""Two real processes (gloo) against one."""
+"""Real processes: several against one, dying, stopped, resumed, killed at random."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import ranks
 from safetensors.numpy import load_file
 
+from textmix import cli
 from textmix.predictions import load
 
-SMALL = ["--model.embedding_dim", "16", "--model.num_filters", "8", "--train.epochs", "2", "--train.learning_rate", "0.01",
+ROOT = Path(__file__).parents[2]
+SMALL = ["--model.embedding_dim", "16", "--model.num_filters", "8", "--train.learning_rate", "0.01",
          "--train.threads", "1", "--eval.resamples", "100"]  # fmt: skip
+MIXED = ["--train.epochs", "1", "--train.batch_size", "2", "--mixup.alpha", "0.4", "--mixup.clean_weight", "1"]
+"""301 rows in batches of 2 on each of two processes: in the last step one process has no row at all."""
+PLAIN = ["--train.epochs", "2", "--train.gradient_accumulation_steps", "3", "--model.dropout", "0",
+         "--train.optimizer", "sgd", "--loss.class_weights", "balanced"]  # fmt: skip
 
 
-def launch(processes: int, program: Path, *argv: str) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        str(processes),
-        str(program),
-    ]
-    return subprocess.run([*command, *argv], env=environment, capture_output=True, text=True, timeout=300, check=False)
+def command(topics, folder, *argv):
+    return ["train", "--data.path", str(topics), "--output_dir", str(folder), *SMALL, *argv]
 
 
-def train(processes: int, folder: Path, topics: Path, *argv: str) -> Path:
-    program = Path(__file__).parents[2] / "textmix" / "train.py"
-    done = launch(processes, program, "--data.path", str(topics), "--output_dir", str(folder), *SMALL, *argv)
-    assert done.returncode == 0, done.stderr
+def train(count, folder, topics, *argv):
+    codes = ranks.join(ranks.start(count, folder.with_suffix(".log"), cli.main, command(topics, folder, *argv)))
+    assert codes == [0] * count, said(folder)
     return folder
 
 
-def weights(folder: Path) -> dict[str, np.ndarray]:
+def said(folder, rank=0):
+    return Path(f"{folder.with_suffix('.log')}.{rank}").read_text()
+
+
+def weights(folder):
     return load_file(folder / "model" / "model.safetensors")
 
 
+def timing(folder):
+    """Return the records of a run's times; empty before it has any."""
+    path = folder / "timing.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, topics):
+def plain(tmp_path_factory, topics):
     """The same training on one process with batches of 16 and on two with batches of 8: 301 rows leave an odd rest."""
-    folder = tmp_path_factory.mktemp("runs")
-    plain = ["--model.dropout", "0", "--train.optimizer", "sgd", "--loss.class_weights", "balanced"]
-    one = train(
-        1, folder / "one", topics, *plain, "--train.batch_size", "16", "--train.gradient_accumulation_steps", "3"
-    )
-    two = train(
-        2, folder / "two", topics, *plain, "--train.batch_size", "8", "--train.gradient_accumulation_steps", "3"
-    )
-    return one, two
+    folder = tmp_path_factory.mktemp("plain")
+    one = train(1, folder / "one", topics, *PLAIN, "--train.batch_size", "16")
+    return one, train(2, folder / "two", topics, *PLAIN, "--train.batch_size", "8")
 
 
-def test_the_same_global_batch_gives_the_same_weights(runs):
-    one, two = map(weights, runs)
-    for name, value in one.items():
-        np.testing.assert_allclose(two[name], value, atol=1e-5, rtol=0, err_msg=name)
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory, topics):
+    """A mixed training on two processes that nobody stopped."""
+    return train(2, tmp_path_factory.mktemp("mixed") / "run", topics, *MIXED)
 
 
-def test_the_records_agree(runs):
-    for mine, other in zip(*(map(json.loads, (run / "metrics.jsonl").open()) for run in runs), strict=True):
-        assert mine == pytest.approx(other, abs=1e-5)
+def test_the_same_global_batch_gives_the_same_weights_and_records(plain):
+    one, two = plain
+    for name, value in weights(one).items():
+        np.testing.assert_allclose(weights(two)[name], value, atol=1e-5, rtol=0, err_msg=name)
+    records = [[json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in plain]
+    for mine, other in zip(*records, strict=True):
+        assert mine.pop("event") == other.pop("event")
+        assert mine == pytest.approx(other, abs=1e-4)
 
 
-def test_every_row_is_predicted_once_in_order(runs):
-    one, two = (load(run / "predictions" / "test.parquet") for run in runs)
+def test_every_row_is_predicted_once_in_order(plain):
+    one, two = (load(run / "predictions" / "test.parquet") for run in plain)
     assert list(one.ids) == list(two.ids)
     assert list(one.texts) == list(two.texts)
     np.testing.assert_allclose(one.logits, two.logits, atol=1e-5)
 
 
-PREDICT = """
-import sys, numpy as np, torch, textmix.models
-from transformers import AutoModelForSequenceClassification
-from accelerate import Accelerator
-from textmix.config import Config, DataConfig
-from textmix.data import load_splits
-from textmix.engine import predict_logits
-splits = load_splits(Config(data=DataConfig(path=sys.argv[1])))
-accelerator = Accelerator()
-model = AutoModelForSequenceClassification.from_pretrained(sys.argv[2])
-logits = predict_logits(accelerator, model, splits.test, int(sys.argv[3]))
-np.save(f"{sys.argv[4]}-{accelerator.num_processes}-{accelerator.process_index}.npy", logits.numpy())
-"""
-
-
-@pytest.mark.parametrize("batch_size", [4, 256])
-def test_the_same_weights_give_the_same_logits_on_every_process(runs, topics, tmp_path, batch_size):
+def test_the_same_weights_give_the_same_logits_on_every_process(plain, topics, tmp_path):
     """81 rows: with batches of 4 the last is a single row, with 256 the second process has nothing to do."""
-    program = tmp_path / "predict.py"
-    program.write_text(PREDICT)
-    for processes in (1, 2):
-        done = launch(
-            processes, program, str(topics), str(runs[0] / "model"), str(batch_size), str(tmp_path / "logits")
-        )
-        assert done.returncode == 0, done.stderr
-    alone = np.load(tmp_path / "logits-1-0.npy")
-    assert alone.shape == (81, 3)
+    for count in (1, 2):
+        args = (str(topics), str(plain[0] / "model"), (4, 256), str(tmp_path / f"of-{count}"))
+        assert ranks.join(ranks.start(count, tmp_path / "log", ranks.predict_logits, *args)) == [0] * count
+    alone = np.load(tmp_path / "of-1.0.npz")
     for rank in (0, 1):
-        np.testing.assert_allclose(np.load(tmp_path / f"logits-2-{rank}.npy"), alone, atol=1e-6)
+        shared = np.load(tmp_path / f"of-2.{rank}.npz")
+        for size in ("4", "256"):
+            assert shared[size].shape == (81, 3)
+            np.testing.assert_allclose(shared[size], alone[size], atol=1e-6)
 
 
-def test_mixing_with_two_processes_repeats_itself_and_differs_by_process(tmp_path, topics):
-    mixed = ["--mixup.alpha", "0.4", "--mixup.clean_weight", "1", "--train.batch_size", "8"]
-    first = train(2, tmp_path / "first", topics, *mixed)
-    again = train(2, tmp_path / "again", topics, *mixed)
-    assert (first / "metrics.jsonl").read_bytes() == (again / "metrics.jsonl").read_bytes()
-    for name, value in weights(first).items():
-        np.testing.assert_array_equal(weights(again)[name], value)
+def test_a_signal_to_one_process_stops_all_and_the_run_goes_on_exactly(mixed, topics, tmp_path):
+    folder = tmp_path / "run"
+    processes = ranks.start(2, folder.with_suffix(".log"), cli.main, command(topics, folder, *MIXED))
+    wait_for(lambda: any(record["step"] >= 20 for record in timing(folder)))
+    os.kill(processes[1].pid, signal.SIGUSR1)
+    assert ranks.join(processes) == [128 + signal.SIGUSR1] * 2
+    assert "by SIGUSR1, all saved; go on with: accelerate launch --num_processes 2 textmix/train.py" in said(folder)
+
+    assert cli.main(command(topics, folder, *MIXED)) == 2  # on one process
+    train(2, folder, topics, *MIXED)
+    [resumed] = [record["step"] for record in timing(folder) if record["event"] == "resume"]
+    assert 20 <= resumed < 76
+    assert (folder / "metrics.jsonl").read_bytes() == (mixed / "metrics.jsonl").read_bytes()
+    for name, value in weights(mixed).items():
+        np.testing.assert_array_equal(weights(folder)[name], value)
+    for name in ("validation", "test"):
+        ours, theirs = (load(run / "predictions" / f"{name}.parquet") for run in (folder, mixed))
+        np.testing.assert_array_equal(ours.logits, theirs.logits)
 
 
-def test_fewer_rows_than_processes_and_bad_input_do_not_hang(tmp_path, topics):
-    """301 rows in global batches of 2 leave a single row: one of the two processes has none."""
-    train(2, tmp_path / "rest", topics, "--train.batch_size", "1", "--train.epochs", "1")
-    program = Path(__file__).parents[2] / "textmix" / "train.py"
-    done = launch(2, program, "--data.path", str(tmp_path / "nothing"))
-    assert done.returncode != 0
-    assert "error: " in done.stderr
+def test_a_process_that_dies_ends_the_other(topics, tmp_path):
+    folder = tmp_path / "run"
+    argv = [*MIXED, "--train.checkpoint_every", "10"]
+    processes = ranks.start(2, folder.with_suffix(".log"), cli.main, command(topics, folder, *argv))
+    wait_for(lambda: any(record["step"] >= 20 for record in timing(folder)))
+    processes[1].kill()
+    assert ranks.join(processes, timeout=60) == [1, -9]
+    assert "error: another process died after step" in said(folder)
+
+
+def test_a_loss_that_is_no_number_on_one_process_stops_all(topics, tmp_path):
+    folder = tmp_path / "run"
+    processes = ranks.start(2, folder.with_suffix(".log"), ranks.spoil_one, command(topics, folder, *MIXED), 1, 13)
+    assert ranks.join(processes) == [1, 1]
+    for rank in (0, 1):
+        assert "error: the loss is nan at step 13 (epoch 1, lambda" in said(folder, rank)
+
+
+@pytest.mark.parametrize("size", [8_000, 20_000])
+def test_a_full_disk_ends_the_run_and_more_room_lets_it_go_on(mixed, topics, tmp_path, size):
+    """Too full for the weights of the first checkpoint, or for the state of the optimizer.
+
+    The tokens are in the cache already, thanks to the run before.
+    """
+    folder = tmp_path / "run"
+    argv = command(topics, folder, "--train.epochs", "1", "--train.checkpoint_every", "5")
+    processes = ranks.start(1, folder.with_suffix(".log"), ranks.on_a_small_disk, argv, size)
+    assert ranks.join(processes) == [1]
+    assert f"error: {folder}: can't be written to any more (" in said(folder)
+    assert "make room, and start the same command again" in said(folder)
+    assert list((folder / "checkpoints").iterdir()) == []
+    assert cli.main(argv) == 0
+
+
+def test_torchruns_processes_end_with_their_launcher(topics, tmp_path):
+    """The launcher passes SIGTERM on; bad input ends all processes, too."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+              str(ROOT / "textmix" / "train.py")]  # fmt: skip
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    folder = tmp_path / "run"
+    argv = command(topics, folder, *MIXED, "--train.epochs", "1000")[1:]
+    with subprocess.Popen([*launch, *argv], env=environment, stderr=subprocess.PIPE, text=True) as agent:
+        wait_for(lambda: any(record["step"] >= 20 for record in timing(folder)), seconds=120)
+        agent.send_signal(signal.SIGTERM)
+        _, told = agent.communicate(timeout=120)
+    assert "by SIGTERM, all saved; go on with: accelerate launch" in told
+    assert list((folder / "checkpoints").glob("step-*"))
+
+
+def test_ten_kills_change_nothing(tmp_path):
+    """The short form of the chaos script."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "bench" / "chaos.py"), "--kills", "10", "--folder", str(tmp_path)],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("10 kills, ")

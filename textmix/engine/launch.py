@@ -1,9 +1,8 @@
-"""Processes, devices, precision, threads and seeds: what a run stands on."""
+"""Processes, devices, precision and threads: what a run stands on."""
 
 import logging
 import os
 
-import numpy as np
 import torch
 import transformers
 from accelerate import Accelerator
@@ -32,8 +31,3 @@ def start(config: TrainConfig) -> Accelerator:
         "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision,
     )
     return accelerator
-
-
-def seed_torch(*key: int) -> None:
-    """Seed torch's generators from the integers of `key`, such that different keys give unrelated streams."""
-    torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))

@@ -1,26 +1,33 @@
 """The training loop: epochs of optimizer steps, a look at the validation split after each, the best one kept."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from accelerate.utils import broadcast
+from accelerate.utils.memory import should_reduce_batch_size
 from transformers import PreTrainedModel
 
 from textmix.config import Config, MixupConfig, TrainConfig
 from textmix.data import Splits, epoch_batches
-from textmix.engine.launch import seed_torch
 from textmix.engine.optimization import make_optimizer, make_schedule, total_steps
 from textmix.engine.predict import predict_logits
+from textmix.engine.progress import Progress, at_start, load_best, restore, save
+from textmix.engine.randomness import seed_generators
 from textmix.engine.record import Recorder
-from textmix.engine.steps import Forward, Learner, StepResult, optimizer_step, windows
+from textmix.engine.steps import Forward, Learner, MicroBatch, StepResult, optimizer_step, windows
+from textmix.engine.stop import StopRequest, agreed, leave, stop_requests
 from textmix.errors import RunError
 from textmix.losses import resolve_class_weights
 from textmix.metrics import CalibrationState
 from textmix.mixup import Mixup
+
+_ASK_EVERY = 10
+"""Optimizer steps after which several processes ask each other whether to stop: asking more often would cost time."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,16 @@ class FitResult:
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """The best epoch so far."""
+class _Run:
+    """A training under way."""
 
-    score: float
-    epoch: int
-    weights: dict[str, Tensor]
+    learner: Learner
+    model: PreTrainedModel
+    splits: Splits
+    record: Recorder
+    progress: Progress
+    request: StopRequest
+    folder: Path
 
 
 def fit(
@@ -53,27 +64,31 @@ def fit(
 ) -> FitResult:
     """Train `model` in place and leave in it the weights of the epoch that validation chose.
 
-    :raises RunError: the loss became NaN or infinite.
+    A training that `run_dir` has checkpoints of goes on from the newest of them, and ends as if it had never stopped.
+
+    :raises InputError: these checkpoints are of a run on other data, or on another number of processes.
+    :raises RunError: the loss became NaN or infinite, the memory was too small, or another process died.
+    :raises SystemExit: a signal asked to stop; a checkpoint was saved, and the exit code is 128 + its number.
     """
     train = config.train
-    seed_torch(config.seed, accelerator.process_index)  # dropout differs between the processes, the weights do not
+    seed_generators(config.seed, accelerator.process_index)  # dropout differs between the processes, the weights do not
     learner = _prepare(accelerator, model, mixup, splits, config)
-    steps_per_epoch = _steps_per_epoch(accelerator, splits, train)
-    record = Recorder(run_dir, total_steps(train, steps_per_epoch), accelerator.is_main_process)
-    _validate(learner, model, splits, record, epochs=0, step=0)
-    choice, step = _Choice(-math.inf, 0, {}), 0
-    for epoch in range(train.epochs):
-        step = _train_epoch(learner, splits, record, epoch, step)
-        metrics = _validate(learner, model, splits, record, epochs=epoch + 1, step=step)
-        score = _score(metrics, train.select, epoch)
-        if score > choice.score:
-            choice = _Choice(score, epoch + 1, {k: v.detach().cpu().clone() for k, v in model.state_dict().items()})
-        out_of_patience = train.patience is not None and epoch + 1 - choice.epoch >= train.patience
-        if step == train.max_steps or out_of_patience:
-            break
+    progress = restore(learner, model, at_start(learner, splits), run_dir)
+    steps = total_steps(train, _steps_per_epoch(accelerator, splits, train))
+    record = Recorder(run_dir, steps, progress, accelerator.is_main_process)
+    with stop_requests() as request, _others_alive(accelerator, progress):
+        run = _Run(learner, model, splits, record, progress, request, run_dir)
+        if progress.step == 0:
+            _validate(run)
+        while not _over(progress, train):
+            _train_epoch(run)
+            _end_epoch(run)
+            _stop_if_asked(run, agreed(accelerator, request))
+        load_best(accelerator, model, progress, run_dir)
     record.close()
-    model.load_state_dict(choice.weights)
-    return FitResult(epoch + 1, choice.epoch, step, record.seconds, record.examples_per_second)
+    return FitResult(
+        progress.epoch, progress.best_epoch, progress.step, progress.seconds, progress.examples / progress.seconds
+    )
 
 
 def mixup_of_epoch(config: Config, epoch: int) -> MixupConfig:
@@ -83,7 +98,7 @@ def mixup_of_epoch(config: Config, epoch: int) -> MixupConfig:
 
 
 def _prepare(accelerator: Accelerator, model: PreTrainedModel, mixup: Mixup, splits: Splits, config: Config) -> Learner:
-    counts = torch.from_numpy(np.bincount(splits.train.labels, minlength=len(splits.label_names)))
+    counts = torch.from_numpy(splits.class_counts)
     weights = resolve_class_weights(config.loss, counts)
     # Moved first: an optimizer made before would hold the parameters of another device.
     forward = accelerator.prepare_model(Forward(model.to(accelerator.device), mixup))
@@ -101,7 +116,7 @@ def _prepare(accelerator: Accelerator, model: PreTrainedModel, mixup: Mixup, spl
 
 
 def _global_batch(accelerator: Accelerator, config: TrainConfig) -> int:
-    return config.batch_size * accelerator.num_processes
+    return config.batch_size * int(accelerator.num_processes)
 
 
 def _steps_per_epoch(accelerator: Accelerator, splits: Splits, config: TrainConfig) -> int:
@@ -109,69 +124,158 @@ def _steps_per_epoch(accelerator: Accelerator, splits: Splits, config: TrainConf
     return math.ceil(batches / config.gradient_accumulation_steps)
 
 
-def _train_epoch(learner: Learner, splits: Splits, record: Recorder, epoch: int, step: int) -> int:
+def _over(progress: Progress, train: TrainConfig) -> bool:
+    out_of_patience = train.patience is not None and progress.epoch - progress.best_epoch >= train.patience
+    return progress.epoch == train.epochs or progress.step == train.max_steps or out_of_patience
+
+
+def _train_epoch(run: _Run) -> None:
+    """Take the steps of the epoch under way that are not taken yet."""
+    learner, progress, examples = run.learner, run.progress, run.splits.train
     config, train = learner.config, learner.config.train
     learner.forward.train()
     batches = epoch_batches(
-        len(splits.train) if splits.train.lengths is None else splits.train.lengths,
+        len(examples) if examples.lengths is None else examples.lengths,
         _global_batch(learner.accelerator, train),
         seed=config.seed,
-        epoch=epoch,
+        epoch=progress.epoch,
         length_buckets=train.length_buckets,
     )
-    mixup = mixup_of_epoch(config, epoch)
-    pending: list[StepResult] = []
-    for window in windows(learner, splits.train, batches, mixup, epoch, first=0):
-        pending.append(optimizer_step(learner, window, config.mixup.clean_weight))
-        step += 1
-        record.step(sum(micro.global_rows for micro in window))
-        if step % train.log_every == 0 or step == train.max_steps:
-            _log(learner, record, pending, epoch, step)
-            pending = []
-        if step == train.max_steps:
-            break
-    _log(learner, record, pending, epoch, step)
-    return step
+    last = math.ceil(len(batches) / train.gradient_accumulation_steps)
+    mixup = mixup_of_epoch(config, progress.epoch)
+    for window in windows(learner, examples, batches, mixup, progress.epoch, first=progress.step_in_epoch):
+        progress.pending.append(_step(learner, window, progress))
+        progress.step += 1
+        progress.step_in_epoch += 1
+        run.record.step(sum(micro.global_rows for micro in window))
+        if progress.step % train.log_every == 0:
+            _log(run)
+        if progress.step == train.max_steps or progress.step_in_epoch == last:
+            break  # the epoch's own checkpoint comes after its validation
+        _between_steps(run)
+    _log(run)
 
 
-def _log(learner: Learner, record: Recorder, pending: list[StepResult], epoch: int, step: int) -> None:
-    """Read the results of the steps since the last log, all at once, and make sure that they are numbers."""
-    if not pending:
-        return
-    losses = learner.accelerator.reduce(torch.stack([result.loss for result in pending]), "mean").cpu()
-    rate = learner.schedule.get_last_lr()[0]
+def _step(learner: Learner, window: list[MicroBatch], progress: Progress) -> StepResult:
+    try:
+        return optimizer_step(learner, window, learner.config.mixup.clean_weight)
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error):
+            raise
+        shapes = ", ".join(f"{name} {tuple(values.shape)}" for name, values in window[0].inputs.items())
+        raise RunError(
+            f"out of memory at step {progress.step + 1} (epoch {progress.epoch + 1}), in a batch of {shapes}: lower "
+            "train.batch_size and raise train.gradient_accumulation_steps by as much, or lower data.max_length."
+        ) from error
+
+
+def _between_steps(run: _Run) -> None:
+    """Save a checkpoint if one is due, and stop if somebody asked for it."""
+    accelerator, train, step = run.learner.accelerator, run.learner.config.train, run.progress.step
+    ask = accelerator.num_processes == 1 or step % _ASK_EVERY == 0
+    signal = agreed(accelerator, run.request) if ask else 0
+    if signal or (train.checkpoint_every is not None and step % train.checkpoint_every == 0):
+        _save(run)
+    _stop_if_asked(run, signal)
+
+
+def _end_epoch(run: _Run) -> None:
+    """Look at the validation split, remember the epoch if it is the best, and save."""
+    progress = run.progress
+    progress.epoch += 1
+    progress.step_in_epoch = 0
+    score = _score(_validate(run), run.learner.config.train.select, progress.epoch)
+    if progress.best_score is None or score > progress.best_score:
+        progress.best_score, progress.best_epoch, progress.best_step = score, progress.epoch, progress.step
+    _save(run)
+
+
+def _save(run: _Run) -> None:
+    if run.progress.pending:
+        _losses(run)  # what is no number has no business on the disk
+    run.progress.seconds = run.record.seconds
+    save(run.learner, run.model, run.progress, run.folder)
+
+
+def _stop_if_asked(run: _Run, signal: int) -> None:
+    if signal:
+        run.record.close()
+        leave(run.learner.accelerator, signal, run.progress.step, run.folder)
+
+
+def _losses(run: _Run) -> torch.Tensor:
+    """Return the losses of the steps since the last line of the record, all read at once.
+
+    :raises RunError: one of them is no number.
+    """
+    accelerator, progress = run.learner.accelerator, run.progress
+    own = torch.stack([result.loss for result in progress.pending])
+    losses: torch.Tensor = accelerator.reduce(own, "mean").cpu()
     bad = (~losses.isfinite()).nonzero()
     if len(bad):
         where = int(bad[0])
-        weight = pending[where].weight.flatten()[0].item()
+        weight = progress.pending[where].weight.flatten()[0].item()
         raise RunError(
-            f"the loss is {losses[where].item()} at step {step - len(pending) + 1 + where} (epoch {epoch + 1}, lambda "
-            f"{weight:.4g}, learning rate {rate:.4g}): lower train.learning_rate or train.max_grad_norm, or use fp32."
+            f"the loss is {losses[where].item()} at step {progress.step - len(losses) + 1 + where} (epoch "
+            f"{progress.epoch + 1}, lambda {weight:.4g}, learning rate {_rate(run):.4g}): lower train.learning_rate or "
+            "train.max_grad_norm, or use fp32."
         )
-    record.train(
-        epoch=epoch,
-        step=step,
-        loss=losses.mean().item(),
-        gradient_norm=torch.stack([result.gradient_norm for result in pending]).mean().item(),
-        learning_rate=rate,
+    return losses
+
+
+def _log(run: _Run) -> None:
+    progress = run.progress
+    if not progress.pending:
+        return
+    run.record.train(
+        epoch=progress.epoch,
+        step=progress.step,
+        loss=_losses(run).mean().item(),
+        gradient_norm=torch.stack([result.gradient_norm for result in progress.pending]).mean().item(),
+        learning_rate=_rate(run),
     )
+    progress.pending.clear()
 
 
-def _validate(
-    learner: Learner, model: PreTrainedModel, splits: Splits, record: Recorder, *, epochs: int, step: int
-) -> dict[str, float]:
-    with record.evaluation():
-        config = learner.config
-        logits = predict_logits(learner.accelerator, model, splits.validation, config.train.eval_batch_size)
-        state = CalibrationState(config.eval.bins)
-        state.update(logits, splits.validation.labels)
+def _rate(run: _Run) -> float:
+    return float(run.learner.schedule.get_last_lr()[0])
+
+
+def _validate(run: _Run) -> dict[str, float]:
+    learner, examples, progress = run.learner, run.splits.validation, run.progress
+    with run.record.evaluation():
+        broadcast(list(run.model.buffers()))  # batch statistics: those of the process whose weights are saved
+        logits = predict_logits(learner.accelerator, run.model, examples, learner.config.train.eval_batch_size)
+        state = CalibrationState(learner.config.eval.bins)
+        state.update(logits, examples.labels)
         confidence, predicted = logits.softmax(dim=-1).max(dim=-1)
-        record.confidences(epochs, confidence.numpy(), predicted.numpy() == splits.validation.labels)
+        run.record.confidences(progress.epoch, confidence.numpy(), predicted.numpy() == examples.labels)
         metrics = state.compute()
-        record.validation(epochs=epochs, step=step, metrics=metrics)
+        run.record.validation(epochs=progress.epoch, step=progress.step, metrics=metrics)
     return metrics
 
 
-def _score(metrics: dict[str, float], select: str, epoch: int) -> float:
+def _score(metrics: dict[str, float], select: str, epochs: int) -> float:
     """Return a number that is larger for the better epoch."""
-    return {"nll": -metrics["nll"], "accuracy": metrics["accuracy"], "last": float(epoch)}[select]
+    return {"nll": -metrics["nll"], "accuracy": metrics["accuracy"], "last": float(epochs)}[select]
+
+
+@contextmanager
+def _others_alive(accelerator: Accelerator, progress: Progress) -> Iterator[None]:
+    """Turn the failure to reach another process into one sentence."""
+    try:
+        yield
+    except RunError:
+        raise
+    except RuntimeError as error:
+        if accelerator.num_processes == 1 or not _lost_another(error):
+            raise
+        raise RunError(
+            f"another process died after step {progress.step}, see its own message; start the same command again, "
+            "to go on from the last checkpoint."
+        ) from error
+
+
+def _lost_another(error: RuntimeError) -> bool:
+    # Gloo's errors have no type of their own.
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)

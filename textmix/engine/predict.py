@@ -27,6 +27,7 @@ def predict_logits(accelerator: Accelerator, model: PreTrainedModel, examples: E
     with torch.inference_mode():
         parts = [_forward(model, examples, rows, accelerator.device) for rows in mine]
     model.train(training)
+    assert model.config.num_labels is not None
     return _gather(accelerator, mine, parts, len(examples), model.config.num_labels)
 
 

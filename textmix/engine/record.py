@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from textmix.engine.progress import METRICS, Progress
 from textmix.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -26,24 +27,30 @@ class Recorder:
     during evaluations.
     """
 
-    def __init__(self, run_dir: Path, total_steps: int, writes: bool) -> None:
+    def __init__(self, run_dir: Path, total_steps: int, progress: Progress, writes: bool) -> None:
         self.run_dir = run_dir
         self.writes = writes
-        self.examples = 0
+        self.progress = progress
         self._evaluating = 0.0
-        self._started = time.perf_counter()
+        self._started = time.perf_counter() - progress.seconds
         # On a terminal only: in a log file a bar is a thousand lines.
-        self._bar = tqdm(total=total_steps, unit="step", disable=None if writes else True, dynamic_ncols=True)
+        hidden = None if writes else True
+        self._bar = tqdm(total=total_steps, initial=progress.step, unit="step", disable=hidden, dynamic_ncols=True)
+        if writes and progress.step == 0:
+            (run_dir / METRICS).unlink(missing_ok=True)  # of a start that did not come as far as a checkpoint
+        self._append("timing.jsonl", {"event": "resume" if progress.step else "start", "step": progress.step})
+        if progress.step:
+            logger.info("%s: goes on from the checkpoint after step %d.", run_dir, progress.step)
 
     @property
     def seconds(self) -> float:
-        """Seconds since the start without those of evaluations."""
+        """Seconds of training since the run began, without those of evaluations and of what had to be repeated."""
         return time.perf_counter() - self._started - self._evaluating
 
     @property
     def examples_per_second(self) -> float:
         """Training examples, over all processes, for each second of training."""
-        return self.examples / max(self.seconds, 1e-9)
+        return self.progress.examples / max(self.seconds, 1e-9)
 
     @contextmanager
     def evaluation(self) -> Iterator[None]:
@@ -56,19 +63,19 @@ class Recorder:
 
     def step(self, examples: int) -> None:
         """Count an optimizer step over so many examples."""
-        self.examples += examples
+        self.progress.examples += examples
         self._bar.update()
 
     def train(self, *, epoch: int, step: int, loss: float, **values: float) -> None:
         """Record the mean loss since the last such line, and where training stands."""
         self._bar.set_postfix_str(f"epoch {epoch + 1}, loss {loss:.3f}, {self.examples_per_second:.0f} examples/s")
-        self._append("metrics.jsonl", {"event": "train", "epoch": epoch, "step": step, "loss": loss, **values})
+        self._append(METRICS, {"event": "train", "epoch": epoch, "step": step, "loss": loss, **values})
         times = {"seconds": round(self.seconds, 3), "examples_per_second": round(self.examples_per_second, 1)}
         self._append("timing.jsonl", {"event": "train", "step": step, **times})
 
     def validation(self, *, epochs: int, step: int, metrics: dict[str, float]) -> None:
         """Record the validation metrics after so many epochs."""
-        self._append("metrics.jsonl", {"event": "validation", "epochs": epochs, "step": step, **metrics})
+        self._append(METRICS, {"event": "validation", "epochs": epochs, "step": step, **metrics})
         if self.writes:
             told = "epoch %d: validation accuracy %.4f, NLL %.4f, ECE %.4f; %.0f examples/s"
             with tqdm.external_write_mode():  # the bar steps aside for the line

@@ -152,7 +152,8 @@ def _window_mass(learner: Learner, window: list[MicroBatch], targets: list[Tenso
     if learner.class_weights is None:
         return None
     own = [target_mass(t, learner.class_weights) * m.counts for t, m in zip(targets, window, strict=True)]
-    return learner.accelerator.reduce(torch.stack(own).sum(), "sum")
+    mass: Tensor = learner.accelerator.reduce(torch.stack(own).sum(), "sum")
+    return mass
 
 
 def _loss(learner: Learner, logits: Tensor, targets: Tensor, rows: int, mass: Tensor | None) -> Tensor:
