@@ -11,8 +11,9 @@ from typing import Literal
 
 from textmix import train
 from textmix.command import guard, make_parser, parse
+from textmix.config import Config
 from textmix.errors import InputError
-from textmix.options import CompareConfig, EvaluateConfig, ReportConfig
+from textmix.options import CompareConfig, EvaluateConfig, EvaluateModelConfig, PredictConfig, ReportConfig
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +23,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def evaluate(argv: Sequence[str]) -> None:
-    """Measure the predictions of any model."""
+    """Measure the predictions of any model: a file of them, or (--model) those it makes on labelled examples."""
+    if any(word.split("=")[0] == "--model" for word in argv):
+        _evaluate_model(argv)
+        return
     parser = make_parser(
         EvaluateConfig, "textmix evaluate", _first_line(evaluate), skip=("file", "source", "columns", "ood")
     )
@@ -39,6 +43,25 @@ def evaluate(argv: Sequence[str]) -> None:
 
     done = evaluate_file(config)
     sys.stdout.write(f"{done.table}\nSee {done.folder / 'report.html'}.\n")
+
+
+def _evaluate_model(argv: Sequence[str]) -> None:
+    parser = make_parser(EvaluateModelConfig, "textmix evaluate --model MODEL", _first_line(evaluate))
+    config, _ = parse(parser, EvaluateModelConfig, ["--help"] if {"-h", "--help"} & set(argv) else argv)
+
+    from textmix.evaluate.model import evaluate_model
+
+    done = evaluate_model(config)
+    sys.stdout.write(f"{done.table}\nSee {done.folder / 'report.html'}.\n")
+
+
+def predict(argv: Sequence[str]) -> None:
+    """Predict the rows of a file, and say which to leave to a human."""
+    config, _ = parse(make_parser(PredictConfig, "textmix predict", _first_line(predict)), PredictConfig, argv)
+
+    from textmix.predict import predict_file
+
+    sys.stdout.write(f"{predict_file(config).text(config.output)}\n")
 
 
 def compare(argv: Sequence[str]) -> None:
@@ -66,11 +89,25 @@ def report(argv: Sequence[str]) -> None:
     sys.stdout.write(f"Wrote {Path(config.run, 'report.html')} and README.md beside it.\n")
 
 
+def doctor(argv: Sequence[str]) -> None:
+    """Tell in seconds what a training run would find out in an hour; takes the options of train."""
+    config, _ = parse(make_parser(Config, "textmix doctor", _first_line(doctor)), Config, argv)
+
+    from textmix.doctor import examine
+
+    for part in examine(config):
+        sys.stdout.write(f"{part}\n\n")
+        sys.stdout.flush()
+    sys.stdout.write("Nothing stands in the way of this run.\n")
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": train.main,
+    "predict": predict,
     "evaluate": evaluate,
     "compare": compare,
     "report": report,
+    "doctor": doctor,
 }
 
 

@@ -1,11 +1,12 @@
-"""Options of the jobs that start from saved predictions and runs; :mod:`textmix.config` has those of a training run.
+"""Options of the jobs that start from models, predictions and runs; :mod:`textmix.config` has those of a training run.
 
 This module imports nothing heavy, so that ``--help`` answers at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from textmix.config import DataConfig
 from textmix.errors import InputError
 
 
@@ -72,3 +73,86 @@ class ReportConfig:
 
     run: str
     """Folder of the run."""
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Predict the rows of a file."""
+
+    model: str
+    """Folder of a run or of its model, or the Hub id of any Hugging Face text classifier."""
+    input: str
+    """File of texts (parquet, csv, tsv, jsonl), of any size; all its columns are passed through."""
+    output: str
+    """File to write (parquet, csv, tsv, jsonl): the input's columns, prediction, confidence, and for each label prob_
+    and logit_<name>."""
+    text_column: str = "text"
+    """Column that holds the text."""
+    text_pair_column: str | None = None
+    """Column that holds the second text of a pair."""
+    threshold: float | None = None
+    """Adds the column abstain: whether confidence is below this."""
+    target_accuracy: float | None = None
+    """Adds the column abstain, with the lowest threshold above which the model was this accurate on validation."""
+    validation: str | None = None
+    """Predictions of this model on labelled examples, to choose that threshold; null is predictions/validation.parquet
+    of the run."""
+    max_length: int | None = None
+    """Longest text in tokens; longer ones are cut, and counted; null is as the model was trained."""
+    batch_size: int = 64
+    """Texts of a batch."""
+    encoding: str = "utf-8"
+    """Encoding of a csv, tsv or jsonl input."""
+    threads: int | None = None
+    """CPU threads; null takes all cores."""
+
+    def __post_init__(self) -> None:
+        for key, value in (("threshold", self.threshold), ("target_accuracy", self.target_accuracy)):
+            if value is not None and not 0 <= value <= 1:
+                raise InputError(f"{key}: expected a share in [0, 1], got {value!r}.")
+        if self.threshold is not None and self.target_accuracy is not None:
+            raise InputError(f"threshold: expected none beside target_accuracy, got {self.threshold!r}.")
+        if self.validation is not None and self.target_accuracy is None:
+            raise InputError(f"validation: expected target_accuracy beside it, got {self.validation!r} alone.")
+        for key in ("max_length", "batch_size", "threads"):
+            if vars(self)[key] is not None and vars(self)[key] < 1:
+                raise InputError(f"{key}: expected an integer >= 1, got {vars(self)[key]!r}.")
+
+
+@dataclass(frozen=True)
+class EvaluateModelConfig:
+    """Measure a text classifier, trained here or not, on labelled examples."""
+
+    model: str
+    """Folder of a run or of its model, or the Hub id of any Hugging Face text classifier."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """The labelled examples."""
+    split: str = "test"
+    """Name of the split to measure on; a single file is measured as a whole."""
+    calibrate_split: str | None = None
+    """Name of a split on which a temperature is fitted, to be applied on the other; null fits none."""
+    label_map: dict[str, str] = field(default_factory=dict)
+    """What the data calls a label -> what the model calls it, where names don't agree: {pos: LABEL_1, neg: LABEL_0}."""
+    batch_size: int = 64
+    """Texts of a batch."""
+    bins: int = 15
+    """Equal-width confidence bins of ECE and OE."""
+    resamples: int = 1000
+    """Bootstrap resamples behind each interval, and label draws behind the null band."""
+    output_dir: str | None = None
+    """Folder for summary.json, report.html, README.md and the predictions; null is <model>-on-<data>-report here."""
+    seed: int = 0
+    """Seed of the bootstrap and of the null band."""
+    threads: int | None = None
+    """CPU threads; null takes all cores."""
+
+    def __post_init__(self) -> None:
+        for key in ("batch_size", "bins", "threads"):
+            if vars(self)[key] is not None and vars(self)[key] < 1:
+                raise InputError(f"{key}: expected an integer >= 1, got {vars(self)[key]!r}.")
+        if self.resamples < 100:
+            raise InputError(f"resamples: expected an integer >= 100, got {self.resamples!r}.")
+        if self.seed < 0:
+            raise InputError(f"seed: expected an integer >= 0, got {self.seed!r}.")
+        if self.calibrate_split == self.split:
+            raise InputError(f"calibrate_split: expected another split than {self.split!r}, which is measured.")

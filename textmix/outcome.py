@@ -1,5 +1,7 @@
 """What a finished run leaves behind: predictions, the model, the report, and last of all the summary."""
 
+import copy
+import logging
 import re
 import shutil
 import subprocess
@@ -9,17 +11,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix import predictions as predictions_files
 from textmix.config import PACKAGED, Config
 from textmix.data import Splits
 from textmix.engine import FitResult
-from textmix.export import save_model
+from textmix.export import Saveable, bake, push_to_hub, save_model
+from textmix.models.adapters import merge_adapters
 from textmix.predictions import Predictions
 from textmix.report import make_report, metric_rows, read_summary, summarise, text_table
 from textmix.report.material import OOD_PREFIX, write_summary
 from textmix.temperature import Temperature
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = ("textmix", "torch", "transformers", "datasets", "tokenizers", "accelerate", "numpy", "scipy")
 
@@ -35,20 +41,28 @@ def save(
 ) -> None:
     """Write everything a run leaves into `folder`.
 
-    The summary comes last, for it says that the run is finished.
+    The summary comes last, for it says that the run is finished. In `model`, adapters become part of the weights, and
+    the temperature part of the last layer where the configuration asks for it.
 
     :param predictions: on `validation`, on `test` where there is one, and on sets outside the classes
         (:func:`ood_name`).
+    :raises InputError: the temperature can't be baked into this model.
+    :raises RunError: the upload failed; everything is written then.
     """
     for name, part in predictions.items():
         predictions_files.save(part, folder / "predictions" / f"{name}.parquet")
     ood = {name.removeprefix(OOD_PREFIX): p for name, p in predictions.items() if name.startswith(OOD_PREFIX)}
-    save_model(model, splits.processor, folder / "model")
+    merge_adapters(model)
+    baked = config.calibration.bake and temperature is not None and _bake(model, temperature, splits)
+    save_model(model, _cutting(splits.processor, config), folder / "model")
     measured = summarise(
         predictions.get("test"), predictions["validation"], temperature, config.eval, ood=ood, seed=config.seed
     )
-    write_summary({**measured, **_facts(config, splits, model, fitted)}, folder)
-    make_report(folder)
+    summary = {**measured, "baked": baked, **_facts(config, splits, model, fitted)}
+    make_report(folder, summary)
+    write_summary(summary, folder)
+    if config.export.push_to_hub is not None:
+        logger.info("Uploaded: %s", push_to_hub(folder, config.export))
 
 
 def ood_name(path: str) -> str:
@@ -64,6 +78,24 @@ def tell(folder: Path, state: str) -> None:
     """Show the metrics of the run in `folder` and where its files are."""
     table = text_table(metric_rows({folder.name: read_summary(folder)}))
     sys.stdout.write(f"{table}\n{folder}: {state}; see {folder / 'report.html'}.\n")
+
+
+def _bake(model: PreTrainedModel, temperature: Temperature, splits: Splits) -> bool:
+    """Bake the temperature into `model` and tell whether there was one worth it."""
+    if temperature.at_bound:
+        logger.warning("calibration.bake: the model is saved as it was trained, for %s.", temperature.reason)
+        return False
+    bake(model, temperature.value, splits.validation.batch(np.arange(min(8, len(splits.validation)))))
+    return True
+
+
+def _cutting(processor: Saveable, config: Config) -> Saveable:
+    """Return a tokenizer with the length at which texts were cut here, for ``truncation=True`` to cut them there."""
+    if not isinstance(processor, PreTrainedTokenizerBase):
+        return processor
+    processor = copy.deepcopy(processor)
+    processor.model_max_length = config.data.max_length
+    return processor
 
 
 def _facts(config: Config, splits: Splits, model: PreTrainedModel, fitted: FitResult) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from textmix.data.batching import Examples, epoch_batches, share
 from textmix.data.corpora import resolve_packaged_model
 from textmix.data.splits import Splits, load_splits, load_texts
-from textmix.data.text import TextExamples, used_token_ids
+from textmix.data.text import TextExamples, encoder, used_token_ids
 from textmix.data.vectors import load_vectors
 
 __all__ = [
     "Examples",
     "Splits",
     "TextExamples",
+    "encoder",
     "epoch_batches",
     "load_splits",
     "load_texts",

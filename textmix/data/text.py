@@ -1,7 +1,7 @@
 """Texts as token ids: tokenised once, kept on disk, gathered into padded batches without a loop over rows."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from textmix.data.batching import Indices
 from textmix.data.cache import cached
 from textmix.data.parts import Part, Texts, names_of
 from textmix.errors import InputError
+from textmix.predictions.core import UNLABELLED
 
 _IDS, _TYPES = "input_ids", "token_type_ids"
 _DTYPES = {_IDS: np.int32, _TYPES: np.int8}
@@ -87,6 +88,34 @@ def text_examples(part: Part, tokenizer: PreTrainedTokenizerBase, max_length: in
     )
 
 
+def encoder(
+    tokenizer: PreTrainedTokenizerBase, max_length: int, *, pair: bool
+) -> Callable[[list[str], list[str] | None], TextExamples]:
+    """Return a function that tokenises texts for one use, in memory; they have no labels, and their place for an id.
+
+    :param pair: whether it will be given second texts, too.
+    :raises InputError: `max_length` leaves no room for a token, or is more than the tokenizer allows.
+    """
+    _check_length(tokenizer, max_length, pair=pair)
+    encode = _encode(tokenizer, max_length)
+
+    def examples(texts: list[str], pairs: list[str] | None) -> TextExamples:
+        tokens, lengths, truncated = _arrays(encode(texts, pairs), tokenizer)
+        return TextExamples(
+            ids=[str(row) for row in range(len(texts))],
+            texts=texts,
+            labels=np.full(len(texts), UNLABELLED),
+            lengths=lengths,
+            truncated=truncated,
+            starts=np.cumsum(lengths) - lengths,
+            tokens=tokens,
+            fill={_IDS: int(tokenizer.pad_token_id), _TYPES: tokenizer.pad_token_type_id},
+            pad_left=tokenizer.padding_side == "left",
+        )
+
+    return examples
+
+
 def used_token_ids(examples: TextExamples, tokenizer: PreTrainedTokenizerBase) -> npt.NDArray[np.int64]:
     """Return the sorted ids of the tokens that `examples` hold, and of the tokenizer's special tokens."""
     used = np.zeros(len(tokenizer), dtype=bool)
@@ -126,30 +155,42 @@ Encoded = list[tuple[list[int], list[int], bool]]
 
 
 def _tokenise(part: Part, tokenizer: PreTrainedTokenizerBase, max_length: int, folder: Path) -> None:
-    filler = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
     lengths: list[npt.NDArray[np.int64]] = []
     truncated: list[npt.NDArray[np.bool_]] = []
     with ExitStack() as files:
         out = {name: files.enter_context((folder / name).open("wb")) for name in _names(tokenizer)}
         for encoded in _encoded(part, tokenizer, max_length):
-            ids, types, cut = zip(*encoded, strict=True)
-            rows = {_IDS: [row or [filler] for row in ids], _TYPES: [row or [0] for row in types]}
+            tokens, sizes, cut = _arrays(encoded, tokenizer)
             for name, file in out.items():
-                np.fromiter(chain.from_iterable(rows[name]), _DTYPES[name]).tofile(file)
-            lengths.append(np.fromiter(map(len, rows[_IDS]), np.int64))
-            truncated.append(np.array(cut))
+                tokens[name].tofile(file)
+            lengths.append(sizes)
+            truncated.append(cut)
     np.save(folder / "lengths.npy", np.concatenate(lengths))
     np.save(folder / "truncated.npy", np.concatenate(truncated))
 
 
+def _arrays(
+    encoded: Encoded, tokenizer: PreTrainedTokenizerBase
+) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return the tokens of all texts one after the other, the tokens of each, and which were cut."""
+    filler = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
+    ids, types, cut = zip(*encoded, strict=True)
+    rows = {_IDS: [row or [filler] for row in ids], _TYPES: [row or [0] for row in types]}
+    tokens = {name: np.fromiter(chain.from_iterable(rows[name]), _DTYPES[name]) for name in _names(tokenizer)}
+    return tokens, np.fromiter(map(len, rows[_IDS]), np.int64), np.array(cut)
+
+
 def _encoded(part: Part, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Iterator[Encoded]:
-    if tokenizer.is_fast:
-        encode = partial(_encode_fast, _cutting(tokenizer, max_length), max_length)
-    else:
-        encode = partial(_encode_slow, tokenizer, max_length)
+    encode = _encode(tokenizer, max_length)
     seconds = part.pieces("pair") if part.has("pair") else repeat(None)
     for texts, pairs in zip(part.pieces("text"), seconds, strict=False):
         yield encode(texts.to_pylist(), None if pairs is None else pairs.to_pylist())
+
+
+def _encode(tokenizer: PreTrainedTokenizerBase, max_length: int) -> Callable[[list[str], list[str] | None], Encoded]:
+    if tokenizer.is_fast:
+        return partial(_encode_fast, _cutting(tokenizer, max_length), max_length)
+    return partial(_encode_slow, tokenizer, max_length)
 
 
 def _cutting(tokenizer: PreTrainedTokenizerBase, max_length: int) -> tokenizers.Tokenizer:

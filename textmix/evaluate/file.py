@@ -1,6 +1,6 @@
 """Measure one file of predictions, whatever made them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,36 +34,47 @@ def evaluate_file(config: EvaluateConfig) -> Evaluation:
     """
     path = Path(config.file)
     folder = Path(config.output_dir) if config.output_dir is not None else Path(f"{path.stem}-report")
-    if (folder / "config.yaml").exists():
-        raise InputError(f"{folder}: expected a folder without a run, whose summary would be lost; give another.")
+    check_folder(folder)
     test = _read(config, path)
-    validation = _validation(config, test)
-    ood = _outside(config, test)
-    fitted = None if validation is None else fit_temperature(validation.logits, validation.labels)
-    measured = summarise(
-        test,
-        validation,
-        fitted,
-        EvalConfig(bins=config.bins, resamples=config.resamples),
-        ood=ood,
-        seed=config.seed,
-        energy=config.source == "logits",
-    )
-    summary = {
-        **measured,
+    sets = Material(path.stem, {}, test, _validation(config, test), _outside(config, test))
+    facts = {
         "file": config.file,
         "calibrate_on": config.calibrate_on,
         "source": config.source,
-        "seed": config.seed,
         "notes": [LOST] if config.source == "probabilities" else [],
-        "versions": {name: version(name) for name in ("textmix", "torch", "numpy", "scipy")},
     }
+    options = EvalConfig(bins=config.bins, resamples=config.resamples)
+    return measure(sets, facts, options, folder, seed=config.seed, energy=config.source == "logits")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse the folder of a run.
+
+    :raises InputError: it is one.
+    """
+    if (folder / "config.yaml").exists():
+        raise InputError(f"{folder}: expected a folder without a run, whose summary would be lost; give another.")
+
+
+def measure(
+    sets: Material, facts: dict[str, Any], options: EvalConfig, folder: Path, *, seed: int, energy: bool = True
+) -> Evaluation:
+    """Measure the predictions in `sets` and write the summary, with the `facts` about them, the report and the card.
+
+    :param energy: false where the logits were made from probabilities.
+    :raises InputError: the folder can't be written to.
+    """
+    test, validation = sets.test, sets.validation
+    fitted = None if validation is None else fit_temperature(validation.logits, validation.labels)
+    measured = summarise(test, validation, fitted, options, ood=sets.ood, seed=seed, energy=energy)
+    versions = {name: version(name) for name in ("textmix", "torch", "numpy", "scipy")}
+    summary = {**measured, **facts, "seed": seed, "versions": versions}
     try:
         write_summary(summary, folder)
-        write_report(Material(path.stem, summary, test, validation, ood), folder)
+        write_report(replace(sets, summary=summary), folder)
     except OSError as error:
         raise InputError(f"{folder}: expected a folder that can be written to, got: {error.strerror}.") from error
-    return Evaluation(summary, folder, text_table(metric_rows({path.stem: summary})))
+    return Evaluation(summary, folder, text_table(metric_rows({sets.name: summary})))
 
 
 def _read(config: EvaluateConfig, path: Path) -> Predictions:

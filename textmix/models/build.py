@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 from textmix.config import Config, ModelConfig
-from textmix.data import Splits, resolve_packaged_model, used_token_ids
+from textmix.data import Splits, TextExamples, used_token_ids
 from textmix.data.vectors import load_vectors
-from textmix.errors import InputError
+from textmix.models.adapters import add_adapters
+from textmix.models.pretrained import load_pretrained
 from textmix.models.text import (
     BiLSTMConfig,
     BiLSTMForSequenceClassification,
@@ -57,20 +57,10 @@ def _build_lstm(config: Config, splits: Splits) -> PreTrainedModel:
 
 
 def _build_pretrained(config: Config, splits: Splits) -> PreTrainedModel:
-    path = resolve_packaged_model(str(config.model.path))
-    try:
-        model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            path, dtype=torch.float32, trust_remote_code=False, **_labels(splits)
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"model.path {config.model.path}: expected a Hugging Face sequence classifier for {len(splits.label_names)} "
-            f"labels, got: {reason}"
-        ) from error
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = splits.processor.pad_token_id
-    return model
+    loaded = load_pretrained(config, splits, _labels(splits))
+    if config.peft.kind != "none":
+        add_adapters(loaded.model, config.peft, loaded.new)
+    return loaded.model
 
 
 BUILDERS = {"cnn": _build_cnn, "lstm": _build_lstm, "pretrained": _build_pretrained}
@@ -90,9 +80,12 @@ def _labels(splits: Splits) -> dict[str, Any]:
 
 def _vectors(config: Config, splits: Splits) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return a vector for each token id (V, D), and the ids that get a row of their own."""
+    assert isinstance(splits.train, TextExamples)
     used = used_token_ids(splits.train, splits.processor)
     vectors = load_vectors(config.model.vectors, splits.processor, config.model.embedding_dim, config.seed)
-    logger.info("Word vectors: %s, %d x %d of %d kept.", config.model.vectors, len(used), vectors.shape[1], len(vectors))
+    logger.info(
+        "Word vectors: %s, %d x %d of %d kept.", config.model.vectors, len(used), vectors.shape[1], len(vectors)
+    )
     return vectors, used
 
 

@@ -1,0 +1,174 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import checkpoint
+from transformers import AutoModelForSequenceClassification
+
+from textmix.config import Config, DataConfig, ModelConfig
+from textmix.data import load_splits
+from textmix.errors import InputError
+from textmix.mixup import Mix, Mixup
+from textmix.models.build import build_model
+from textmix.models.pretrained import LeftPadded, fit_padding, max_positions, pools_last_token, proof_example
+
+
+def config_for(path, topics, max_length=32, **model) -> Config:
+    return Config(
+        data=DataConfig(path=str(topics), max_length=max_length),
+        model=ModelConfig(name="pretrained", path=str(path), **model),
+    )
+
+
+def built(path, topics, **options):
+    config = config_for(path, topics, **options)
+    splits = load_splits(config)
+    return build_model(config, splits), splits
+
+
+def test_a_backbone_gets_a_head_for_the_labels_and_keeps_its_weights(tmp_path, topics, caplog):
+    path = checkpoint(tmp_path / "bert")
+    with caplog.at_level("INFO", "textmix"):
+        model, splits = built(path, topics)
+    assert model.classifier.out_features == 3
+    assert model.config.id2label == dict(enumerate(splits.label_names))
+    assert model.config.label2id == {name: k for k, name in enumerate(splits.label_names)}
+    assert model.config.problem_type == "single_label_classification"
+    assert "therefore new: classifier.bias, classifier.weight" in caplog.text
+    stored = AutoModelForSequenceClassification.from_pretrained(path)
+    assert torch.equal(model.bert.embeddings.word_embeddings.weight, stored.bert.embeddings.word_embeddings.weight)
+
+
+def test_a_head_for_another_number_of_labels_is_refused_unless_a_new_one_is_wanted(tmp_path, topics):
+    path = checkpoint(tmp_path / "bert", labels=("bad", "good"))
+    with pytest.raises(InputError, match=r"trained for 2 labels and the data has 3; set model.new_head true"):
+        built(path, topics)
+    model, _ = built(path, topics, new_head=True)
+    assert model.classifier.out_features == 3
+
+
+def test_a_head_for_as_many_labels_is_kept(tmp_path, topics):
+    path = checkpoint(tmp_path / "bert", labels=("a", "b", "c"))
+    model, _ = built(path, topics)
+    assert torch.equal(
+        model.classifier.weight, AutoModelForSequenceClassification.from_pretrained(path).classifier.weight
+    )
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path, topics):
+    path = checkpoint(tmp_path / "bert")
+    other = checkpoint(tmp_path / "distilbert", "distilbert")
+    (other / "config.json").rename(path / "config.json")
+    with pytest.raises(InputError, match=r"expected the weights of a DistilBert.* got only \d+ of"):
+        built(path, topics)
+
+
+@pytest.mark.parametrize("break_it", ["config.json", "model.safetensors"])
+def test_a_broken_checkpoint_is_one_sentence(tmp_path, topics, break_it):
+    path = checkpoint(tmp_path / "bert")
+    splits = load_splits(config_for(path, topics))
+    (path / break_it).write_bytes(b"{}")
+    with pytest.raises(InputError, match=r"model.path: expected a Hugging Face sequence classifier") as error:
+        build_model(config_for(path, topics), splits)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("family", "limit"), [("bert", 64), ("roberta", 63), ("gpt2", 64), ("xlnet", None)])
+def test_texts_longer_than_the_positions_are_refused(tmp_path, topics, family, limit):
+    path = checkpoint(tmp_path / family, family)
+    model, _ = built(path, topics)
+    assert max_positions(model) == limit
+    if limit is None:
+        return
+    with pytest.raises(InputError, match=f"data.max_length: expected at most the {limit} positions"):
+        built(path, topics, max_length=limit + 1)
+    # The limit is the true one: so long a text can be read, and no longer one.
+    model(input_ids=torch.full((1, limit), 5))
+    with pytest.raises((IndexError, RuntimeError)):
+        model(input_ids=torch.full((1, limit + 1), 5))
+
+
+@pytest.mark.parametrize(
+    ("family", "decoder"),
+    [("bert", False), ("roberta", False), ("distilbert", False), ("xlnet", False), ("bart", False), ("gpt2", True),
+     ("llama", True)],
+)  # fmt: skip
+def test_decoders_are_told_from_other_models(tmp_path, topics, family, decoder):
+    model, splits = built(checkpoint(tmp_path / family, family), topics)
+    model.train()
+    assert pools_last_token(model) is decoder
+    assert model.training
+    assert model.config.pad_token_id == splits.processor.pad_token_id
+
+
+def test_our_own_models_are_no_decoders(topics):
+    config = Config(data=DataConfig(path=str(topics)), model=ModelConfig(num_filters=2, embedding_dim=4))
+    splits = load_splits(config)
+    model = build_model(config, splits)
+    assert fit_padding(model, splits) is splits
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_decoders_train_padded_on_the_left_and_predict_padded_on_the_right(tmp_path, topics, family):
+    model, loaded = built(checkpoint(tmp_path / family, family), topics)
+    model.eval()
+    splits = fit_padding(model, loaded)
+    assert splits.processor.padding_side == "right"
+    assert isinstance(splits.train, LeftPadded)
+    rows = np.argsort(splits.train.lengths)[[5, 150, 290]]
+    batch = splits.train.batch(rows)
+    labels = batch.pop("labels")
+    assert labels.tolist() == loaded.train.labels[rows].tolist()
+    assert batch["attention_mask"][:, -1].all()
+    assert not batch["attention_mask"][0, 0]
+    with torch.no_grad():
+        padded = model(**batch).logits
+        alone = [splits.train.batch(rows[i : i + 1])["input_ids"] for i in range(3)]
+        clean = torch.cat([model(input_ids=ids).logits for ids in alone])
+        right = {key: rows for key, rows in splits.validation.batch(np.arange(8)).items() if key != "labels"}
+        assert right["attention_mask"][:, 0].all()
+        expected = [model(input_ids=ids[None, : int(mask.sum())]).logits
+                    for ids, mask in zip(right["input_ids"], right["attention_mask"], strict=True)]  # fmt: skip
+        torch.testing.assert_close(model(**right).logits, torch.cat(expected), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(padded, clean, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "xlnet"])
+@pytest.mark.parametrize("site", ["embedding", "hidden:1"])
+def test_texts_padded_on_the_left_are_mixed_right(tmp_path, topics, family, site):
+    model, splits = built(checkpoint(tmp_path / family, family), topics)
+    model.eval()
+    splits = fit_padding(model, splits)
+    mixup = Mixup(model, site, example=proof_example(splits.train))
+    rows = np.argsort(splits.train.lengths)[[5, 150, 290]]
+    batch = {name: values for name, values in splits.train.batch(rows).items() if name != "labels"}
+    permutation = torch.tensor([1, 2, 0])
+    with torch.no_grad():
+        clean = torch.cat([
+            model(**{k: v for k, v in splits.train.batch(rows[i : i + 1]).items() if k != "labels"}).logits
+            for i in range(3)
+        ])  # fmt: skip
+        for weight, heavy in ((1.0, torch.arange(3)), (0.0, permutation)):
+            with mixup.applied(Mix(permutation, torch.tensor(weight)), batch) as inputs:
+                mixed = model(**inputs).logits
+            longer = torch.tensor([int(h) == max(i, int(permutation[i])) for i, h in enumerate(heavy)])
+            torch.testing.assert_close(mixed[longer], clean[heavy][longer], atol=1e-5, rtol=1e-5)
+    mixup.remove()
+
+
+def test_the_proof_has_padding_whatever_the_texts_are(tmp_path, topics):
+    model, splits = built(checkpoint(tmp_path / "gpt2", "gpt2"), topics, max_length=4)
+    splits = fit_padding(model, splits)
+    long = np.flatnonzero(splits.train.lengths == 4)
+    splits = replace(splits, train=replace(splits.train, **{
+        name: getattr(splits.train, name)[long] for name in ("labels", "lengths", "starts", "truncated")
+    }))  # fmt: skip
+    mask = proof_example(splits.train)["attention_mask"]
+    assert mask.sum(1).tolist() == [2, 3, 4, 4, 3]
+    Mixup(model, example=proof_example(splits.train)).remove()
+
+
+def test_other_models_are_proven_on_what_mixup_makes_itself(tmp_path, topics):
+    _, splits = built(checkpoint(tmp_path / "bert"), topics)
+    assert proof_example(splits.train) is None

@@ -1,0 +1,112 @@
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from textmix.errors import InputError
+from textmix.predict.tables import read_tables, writing
+
+TABLE = pa.table({
+    "text": ['a "quoted", one', "two\nlines", "", "\u00e4\u00f6 \u4f60", None],
+    "count": [1, 2, 3, 4, None],
+    "note": ["NA", "null", "007", "1e5", "2020-01-01"],
+})  # fmt: skip
+
+
+def write(path, table):
+    with writing(path, table.schema) as append:
+        append(table.slice(0, 2))
+        append(table.slice(2))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+@pytest.mark.parametrize("rows", [1, 2, 100])
+def test_what_is_written_is_read_again_in_windows(tmp_path, suffix, rows):
+    write(tmp_path / f"a{suffix}", TABLE)
+    windows = list(read_tables(tmp_path / f"a{suffix}", rows, "utf-8"))
+    assert max(map(len, windows)) <= rows
+    assert pa.concat_tables(windows).to_pylist() == TABLE.to_pylist()
+    assert [path.name for path in tmp_path.iterdir()] == [f"a{suffix}"]
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
+def test_text_files_are_passed_through_letter_by_letter(tmp_path, suffix, delimiter):
+    write(tmp_path / f"a{suffix}", TABLE)
+    windows = pa.concat_tables(read_tables(tmp_path / f"a{suffix}", 2, "utf-8")).to_pydict()
+    assert windows["note"] == TABLE["note"].to_pylist()
+    assert windows["text"][:4] == TABLE["text"].to_pylist()[:4]
+    assert windows["count"] == ["1", "2", "3", "4", ""]
+    read = pd.read_csv(tmp_path / f"a{suffix}", sep=delimiter, keep_default_na=False)
+    assert read["text"].tolist()[:4] == TABLE["text"].to_pylist()[:4]
+
+
+def test_a_file_of_another_encoding_is_read_as_such(tmp_path):
+    (tmp_path / "a.csv").write_bytes("text\ncaf\u00e9\n".encode("latin-1"))
+    (tmp_path / "a.jsonl").write_bytes('{"text": "caf\u00e9"}\n'.encode("latin-1"))
+    for name in ("a.csv", "a.jsonl"):
+        assert next(read_tables(tmp_path / name, 9, "latin-1"))["text"].to_pylist() == ["caf\u00e9"]
+        with pytest.raises(InputError, match="set --encoding"):
+            list(read_tables(tmp_path / name, 9, "utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "", "Empty CSV file"),
+        ("a.csv", "text,b\n", "expected at least one row, got none"),
+        ("a.csv", "text,b\nx,1\ny\n", "Row #3: Expected 2 columns, got 1"),
+        ("a.jsonl", "", "expected at least one row, got none"),
+        ("a.jsonl", '{"text": "x"}\n{"text": }\n', r"line 2: expected a JSON object, got '{\"text\": }'"),
+        ("a.jsonl", '{"text": "x"}\n["y"]\n', "line 2: expected a JSON object"),
+        (
+            "a.jsonl",
+            '{"text": "x"}\n{"text": "y", "b": 1}\n{"text": "y", "c": 1}\n',
+            r"^\S+ line 3: .* got \['c'\] besides",
+        ),
+        ("a.jsonl", '{"text": "x", "n": 1}\n\n{"text": "y", "n": "two"}\n', "a.jsonl"),
+        ("a.parquet", "no parquet", "a.parquet"),
+        ("a.txt", "x", "expected one of .parquet, .csv, .tsv, .jsonl"),
+    ],
+)
+def test_a_file_that_can_not_be_read_is_one_sentence(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message) as error:
+        list(read_tables(tmp_path / name, 2, "utf-8"))
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_and_an_unknown_encoding_are_named(tmp_path):
+    with pytest.raises(InputError, match="found no"):
+        list(read_tables(tmp_path / "a.csv", 2, "utf-8"))
+    (tmp_path / "a.jsonl").write_text("{}")
+    with pytest.raises(InputError, match="encoding: expected one such as utf-8 or latin-1, got 'utf-9'"):
+        list(read_tables(tmp_path / "a.jsonl", 2, "utf-9"))
+
+
+def test_nothing_is_left_of_a_file_that_could_not_be_finished(tmp_path):
+    def fail():
+        with writing(tmp_path / "a.csv", TABLE.schema) as append:
+            append(TABLE)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not list(tmp_path.iterdir())
+
+
+def test_columns_that_a_kind_of_file_can_not_hold_are_refused(tmp_path):
+    nested = pa.table({"text": ["x"], "tags": [["a", "b"]]})
+    write(tmp_path / "a.jsonl", nested)
+    assert json.loads((tmp_path / "a.jsonl").read_text())["tags"] == ["a", "b"]
+    with pytest.raises(InputError, match=r"a.csv: can't be written"):
+        write(tmp_path / "a.csv", nested)
+
+
+def test_types_of_parquet_stay(tmp_path):
+    table = pa.table(
+        {"text": ["x"], "when": pa.array([0], pa.timestamp("ms")), "kind": pa.array(["u"]).dictionary_encode()}
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert next(read_tables(tmp_path / "a.parquet", 9, "utf-8")).schema.types == table.schema.types

@@ -1,0 +1,77 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import checkpoint
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from textmix.config import CalibrationConfig, Config, DataConfig, EvalConfig, ExportConfig, ModelConfig, PeftConfig
+from textmix.config import TrainConfig as Train
+from textmix.data import load_splits
+from textmix.errors import RunError
+from textmix.metrics import nll
+from textmix.models.build import build_model
+from textmix.predictions import load
+from textmix.train import run
+
+
+def config_for(path, topics, **sections) -> Config:
+    return Config(
+        data=DataConfig(path=str(topics), max_length=16),
+        model=ModelConfig(name="pretrained", path=str(path)),
+        train=Train(epochs=8, batch_size=16, learning_rate=3e-3, select="accuracy", threads=1),
+        eval=EvalConfig(resamples=100),
+        **sections,
+    )
+
+
+def shown(folder, predictions):
+    """The logits that the saved model gives the saved texts, with the tokenizer beside it."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder / "model").eval()
+    words = AutoTokenizer.from_pretrained(folder / "model")
+    encoded = words(list(predictions.texts), truncation=True, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        return model(**encoded).logits.numpy()
+
+
+@pytest.fixture(scope="module")
+def baked(tmp_path_factory, topics):
+    folder = tmp_path_factory.mktemp("baked")
+    config = config_for(checkpoint(folder / "bert"), topics, calibration=CalibrationConfig(bake=True))
+    run(config, folder / "run")
+    return config, folder / "run"
+
+
+def test_what_the_baked_model_shows_is_test_calibrated(baked):
+    _, folder = baked
+    test, summary = load(folder / "predictions" / "test.parquet"), json.loads((folder / "summary.json").read_text())
+    assert summary["baked"] is True
+    logits = shown(folder, test)
+    np.testing.assert_allclose(logits, test.logits / summary["temperature"], atol=1e-5)
+    assert summary["test_calibrated"]["nll"] == pytest.approx(nll(logits, test.labels), abs=1e-5)
+    assert summary["test"]["nll"] == pytest.approx(nll(test.logits, test.labels), abs=1e-9)
+
+
+def test_training_on_from_a_baked_model_starts_without_its_temperature(baked):
+    config, folder = baked
+    config = replace(config, model=replace(config.model, path=str(folder / "model")))
+    model = build_model(config, load_splits(config))
+    assert "calibration_temperature" not in model.config.to_dict()
+
+
+def test_adapters_are_part_of_the_saved_weights(tmp_path, topics):
+    pytest.importorskip("peft", reason="needs peft (textmix[peft])")
+    run(config_for(checkpoint(tmp_path / "bert"), topics, peft=PeftConfig(kind="lora", r=2)), tmp_path / "run")
+    test = load(tmp_path / "run" / "predictions" / "test.parquet")
+    np.testing.assert_allclose(shown(tmp_path / "run", test), test.logits, atol=1e-5)
+    assert not list((tmp_path / "run" / "model").glob("adapter*"))
+
+
+def test_a_failed_upload_leaves_a_finished_run(tmp_path, topics):
+    export = ExportConfig(push_to_hub="me/it")
+    with pytest.raises(RunError, match="the run is finished, but"):
+        run(config_for(checkpoint(tmp_path / "bert"), topics, export=export), tmp_path / "run")
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"summary.json", "report.html", "README.md", "model", "predictions"} <= names

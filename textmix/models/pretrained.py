@@ -1,0 +1,207 @@
+"""Any Hugging Face sequence classifier as a starting point, and what its architecture asks of the texts."""
+
+import copy
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from textmix.config import Config
+from textmix.data import Examples, Splits, TextExamples, resolve_packaged_model
+from textmix.data.batching import Indices
+from textmix.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+Mismatch = tuple[str, torch.Size, torch.Size]
+"""A weight's name, its shape in the checkpoint, and in the model."""
+
+
+_SHARES = (0.4, 0.6, 1.0, 1.0, 0.6)
+"""Shares of the texts in a batch that mixing is proven on: neighbours are longer, equally long, and shorter."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, and the names of its weights that the checkpoint did not have: they are new."""
+
+    model: PreTrainedModel
+    new: tuple[str, ...]
+
+
+def load_pretrained(config: Config, splits: Splits, labels: dict[str, Any]) -> Loaded:
+    """Load ``config.model.path`` as a classifier for `labels`, with a new last layer where the checkpoint has none.
+
+    :param labels: the keys of a model's configuration that say so.
+    :raises InputError: there is no such model, its classifier was trained for another number of labels, or its
+        positions are fewer than ``data.max_length``.
+    """
+    path = str(config.model.path)
+    try:
+        with quiet_loading():
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                resolve_packaged_model(path),
+                dtype=torch.float32,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **labels,
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"model.path: expected a Hugging Face sequence classifier, got {path!r}: {reason}") from error
+    _check_shapes(path, info["mismatched_keys"], labels["num_labels"], new_head=config.model.new_head)
+    new = (*sorted(info["missing_keys"]), *sorted(name for name, _, _ in info["mismatched_keys"]))
+    names = {name for name, _ in model.named_parameters()}
+    if 2 * len(names & set(new)) > len(names):
+        raise InputError(
+            f"model.path: expected the weights of a {type(model).__name__} in {path!r}, got only "
+            f"{len(names) - len(names & set(new))} of {len(names)}."
+        )
+    if new:
+        logger.info("%s: not in the checkpoint, and therefore new: %s.", path, ", ".join(new))
+    check_length(model, config.data.max_length)
+    # Decoders pool at the last token that is no padding: theirs must be the tokenizer's.
+    model.config.pad_token_id = splits.processor.pad_token_id
+    if "calibration_temperature" in model.config.to_dict():
+        del model.config.calibration_temperature  # training undoes it
+    return Loaded(model, new)
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Keep transformers from reporting on what is checked and told by the caller."""
+    report = logging.getLogger("transformers.modeling_utils")
+    report.addFilter(_is_error)
+    try:
+        yield
+    finally:
+        report.removeFilter(_is_error)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
+
+
+def _check_shapes(path: str, mismatched: list[Mismatch], num_labels: int, *, new_head: bool) -> None:
+    for name, there, here in mismatched:
+        if here[0] != num_labels or there[1:] != here[1:]:
+            raise InputError(
+                f"model.path: {path!r} does not fit its own configuration: {name} has the shape {tuple(there)} in the "
+                f"weights and {tuple(here)} in the model."
+            )
+        if not new_head:
+            raise InputError(
+                f"model.path: the classifier of {path!r} was trained for {there[0]} labels and the data has "
+                f"{num_labels}; set model.new_head true to start with a new one, or choose another checkpoint."
+            )
+
+
+def check_length(model: PreTrainedModel, max_length: int) -> None:
+    """Refuse texts that are longer than the model has positions for.
+
+    :raises InputError: they are.
+    """
+    limit = max_positions(model)
+    if limit is not None and max_length > limit:
+        raise InputError(
+            f"data.max_length: expected at most the {limit} positions of {type(model).__name__}, got {max_length}; "
+            f"set data.max_length {limit}."
+        )
+
+
+def max_positions(model: PreTrainedModel) -> int | None:
+    """Return the length of the longest text the model can read; None where its configuration knows of no limit."""
+    declared = model.config.get_text_config().to_dict()
+    name = model.config.get_text_config().attribute_map.get("max_position_embeddings", "max_position_embeddings")
+    limit: int | None = declared.get(name)
+    if limit is None:
+        return None
+    for module in model.modules():
+        # RoBERTa and its kin count positions from the one after their padding's.
+        if isinstance(module, nn.Embedding) and module.num_embeddings == limit and module.padding_idx is not None:
+            return limit - module.padding_idx - 1
+    return limit
+
+
+@torch.no_grad()
+def pools_last_token(model: PreTrainedModel) -> bool:
+    """Tell whether the model is decoder-only: whether what follows a text's last token changes nothing.
+
+    Padding ids are appended to a text and attended to. A decoder reads from left to right and pools at the last token
+    that is no padding, so that its logits stay the same, though another last token changes them.
+    """
+    if "inputs_embeds" not in signature(model.forward).parameters:  # none of the transformers
+        return False
+    config = model.config.get_text_config().to_dict()
+    pad, end = config["pad_token_id"], config.get("eos_token_id")
+    special = {pad, *(end if isinstance(end, list) else [end])}
+    *text, other = [i for i in range(16) if i not in special][:9]
+    # Some models pool at the end of text, and fail without it.
+    tail = [end] if isinstance(end, int) and end < config.get("vocab_size", 0) else []
+    texts = [*text, *tail], [*text, *tail, pad, pad, pad], [*text[:-1], other, *tail]
+    training = model.training
+    model.eval()
+    alone, followed, changed = (
+        model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+        for ids in (torch.tensor([text], device=model.device) for text in texts)
+    )
+    model.train(training)
+    return bool((followed - alone).abs().max() < 1e-3 * (changed - alone).abs().max())
+
+
+@dataclass(frozen=True, eq=False)
+class LeftPadded(TextExamples):
+    """Texts padded on the left, with their positions where the model takes any.
+
+    So the last tokens of a mixed pair, where a decoder pools, are mixed with each other.
+    """
+
+    positions: bool
+
+    def batch(self, indices: Indices) -> dict[str, Tensor]:
+        """Return what TextExamples does, and `position_ids` (B, L)."""
+        batch = super().batch(indices)
+        if self.positions:
+            batch["position_ids"] = (batch["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+        return batch
+
+
+def fit_padding(model: PreTrainedModel, splits: Splits) -> Splits:
+    """Pad the training texts of a decoder-only model on the left, and all others, and later ones, on the right.
+
+    The texts of other models are padded as their tokenizer says.
+    """
+    if not isinstance(splits.train, TextExamples) or not pools_last_token(model):
+        return splits
+    processor = copy.deepcopy(splits.processor)
+    processor.padding_side = "right"  # or a GPT-2 in a pipeline would count the padding among its positions
+    positions = "position_ids" in signature(model.forward).parameters
+    train = LeftPadded(**{**vars(splits.train), "pad_left": True}, positions=positions)
+    test = None if splits.test is None else _padded_right(splits.test)
+    return replace(splits, train=train, validation=_padded_right(splits.validation), test=test, processor=processor)
+
+
+def _padded_right(part: Examples) -> Examples:
+    return replace(part, pad_left=False) if isinstance(part, TextExamples) else part
+
+
+def proof_example(examples: Examples) -> dict[str, Tensor] | None:
+    """Return a batch of texts padded on the left, to prove mixing on; None where they are padded on the right.
+
+    It holds the longest texts, most of them shortened, so that there is padding whatever the texts are.
+    """
+    if not isinstance(examples, TextExamples) or not examples.pad_left:
+        return None
+    rows = np.argsort(-examples.lengths, kind="stable")[: len(_SHARES)]
+    lengths = examples.lengths.copy()
+    lengths[rows] = np.ceil(lengths[rows] * np.array(_SHARES)[: len(rows)]).astype(np.int64)
+    return replace(examples, lengths=lengths).batch(rows)

@@ -1,0 +1,153 @@
+"""Tables that are read and written a window at a time, with all their columns: parquet, csv, tsv and jsonl."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from textmix.errors import InputError
+from textmix.files import replacing
+
+_BLOCK = 16 << 20
+"""Bytes of a csv file that are parsed at a time, and therefore the longest row."""
+
+Write = Callable[[pa.Table], None]
+
+
+def read_tables(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
+    """Yield windows of at most `rows` rows; every column of a csv or tsv file is text.
+
+    :raises InputError: the file can't be read, or has no rows.
+    """
+    if not path.is_file():
+        raise InputError(f"input: expected a file, found no {str(path)!r}.")
+    check_suffix(path, "input")
+    read = 0
+    try:
+        for table in _READERS[path.suffix.lower()](path, rows, encoding):
+            yield table
+            read += len(table)
+    except InputError:
+        raise
+    except UnicodeError as error:
+        raise InputError(f"{path}: expected text in {encoding}, got other bytes; set --encoding.") from error
+    except LookupError as error:
+        raise InputError(f"encoding: expected one such as utf-8 or latin-1, got {encoding!r}.") from error
+    except (OSError, ValueError) as error:  # which pyarrow's own are, too
+        hint = "; set --encoding" if "UTF8" in str(error) else ""
+        raise InputError(f"{path}: {str(error).splitlines()[0]}{hint}") from error
+    if not read:
+        raise InputError(f"{path}: expected at least one row, got none.")
+
+
+def check_suffix(path: Path, key: str) -> None:
+    """Refuse a file of a kind that is not known.
+
+    :raises InputError: it is one.
+    """
+    if path.suffix.lower() not in _READERS:
+        raise InputError(f"{key}: expected one of {', '.join(_READERS)}, got {str(path)!r}.")
+
+
+@contextmanager
+def writing(path: Path, schema: pa.Schema) -> Iterator[Write]:
+    """Yield a function that appends a table to the file, which takes its place at `path` once the body has succeeded.
+
+    :raises InputError: the file can't be written, or its kind can't hold a column.
+    """
+    try:
+        with replacing(path) as part, _WRITERS[path.suffix.lower()](part, schema) as write:
+            yield write
+    except InputError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: can't be written: {str(error).splitlines()[0]}") from error
+
+
+def _read_parquet(path: Path, rows: int, _encoding: str) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=rows):
+            yield pa.Table.from_batches([batch])
+
+
+def _read_csv(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
+    read = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, encoding=encoding)
+    parse = pa.csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True)
+    with pa.csv.open_csv(path, read, parse) as header:
+        names = header.schema.names
+    convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+    with pa.csv.open_csv(path, read, parse, convert) as reader:
+        for batch in reader:
+            for start in range(0, len(batch), rows):
+                yield pa.Table.from_batches([batch.slice(start, rows)])
+
+
+def _read_jsonl(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
+    """Read one object a line; the first window says which columns there are, and of which types."""
+    schema: pa.Schema | None = None
+    with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding) as file:
+        lines = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+        while window := list(islice(lines, rows)):
+            entries = [_entry(path, number, line) for number, line in window]
+            if schema is None:
+                names = dict.fromkeys(name for entry in entries for name in entry)
+                found = pa.table({name: [entry.get(name) for entry in entries] for name in names}).schema
+                schema = pa.schema([f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in found])
+            for (number, _), entry in zip(window, entries, strict=True):
+                if not entry.keys() <= set(schema.names):
+                    extra = sorted(entry.keys() - set(schema.names))
+                    raise InputError(f"{path}: line {number}: expected the keys {schema.names}, got {extra} besides.")
+            yield pa.Table.from_pylist(entries, schema=schema)
+
+
+def _entry(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: line {number}: expected a JSON object, got {line.strip()[:80]!r}.") from error
+    if not isinstance(entry, dict):
+        raise InputError(f"{path}: line {number}: expected a JSON object, got {line.strip()[:80]!r}.")
+    return entry
+
+
+@contextmanager
+def _write_parquet(part: Path, schema: pa.Schema) -> Iterator[Write]:
+    with pq.ParquetWriter(part, schema) as writer:
+        yield writer.write_table
+
+
+@contextmanager
+def _write_csv(part: Path, schema: pa.Schema, delimiter: str = ",") -> Iterator[Write]:
+    with pa.csv.CSVWriter(part, schema, write_options=pa.csv.WriteOptions(delimiter=delimiter)) as writer:
+        yield writer.write_table
+
+
+@contextmanager
+def _write_jsonl(part: Path, _schema: pa.Schema) -> Iterator[Write]:
+    with part.open("w", encoding="utf-8") as file:
+
+        def write(table: pa.Table) -> None:
+            file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in table.to_pylist())
+
+        yield write
+
+
+_READERS: dict[str, Callable[[Path, int, str], Iterator[pa.Table]]] = {
+    ".parquet": _read_parquet,
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".jsonl": _read_jsonl,
+}
+_WRITERS: dict[str, Callable[[Path, pa.Schema], AbstractContextManager[Write]]] = {
+    ".parquet": _write_parquet,
+    ".csv": _write_csv,
+    ".tsv": partial(_write_csv, delimiter="\t"),
+    ".jsonl": _write_jsonl,
+}
