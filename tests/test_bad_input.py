@@ -154,8 +154,12 @@ def test_another_run_is_not_overwritten(here, capsys):
 
 def numbers(**changes):
     rng = np.random.default_rng(0)
-    columns = {"id": [str(i) for i in range(9)], "label": ["a", "b", "a"] * 3, "logit_a": rng.normal(size=9),
-               "logit_b": rng.normal(size=9)}  # fmt: skip
+    columns = {
+        "id": [str(i) for i in range(9)],
+        "label": ["a", "b", "a"] * 3,
+        "logit_a": rng.normal(size=9),
+        "logit_b": rng.normal(size=9),
+    }
     return {name: values for name, values in {**columns, **changes}.items() if values is not None}
 
 
@@ -171,13 +175,24 @@ PREDICTIONS = {
     "no such column": (numbers(), ["--columns", "logit_a", "logit_z"], "logit_z"),
     "logits announced as probabilities": (numbers(), ["--from", "probabilities"], "prob_"),
     "probabilities that do not sum to 1": (
-        numbers(prob_a=[0.5] * 9, prob_b=[0.6] * 9), ["--from", "probabilities"], "sum"),
-    "no rows": (numbers(**{name: pa.array([], pa.string() if name in {"id", "label"} else pa.float64())
-                           for name in ("id", "label", "logit_a", "logit_b")}), [], "expected at least one example"),
+        numbers(prob_a=[0.5] * 9, prob_b=[0.6] * 9),
+        ["--from", "probabilities"],
+        "sum",
+    ),
+    "no rows": (
+        numbers(
+            **{
+                name: pa.array([], pa.string() if name in {"id", "label"} else pa.float64())
+                for name in ("id", "label", "logit_a", "logit_b")
+            }
+        ),
+        [],
+        "expected at least one example",
+    ),
     "no bins": (numbers(), ["--bins", "0"], "bins: expected an integer >= 1"),
     "calibrated on a missing file": (numbers(), ["--calibrate-on", "none.parquet"], "none.parquet"),
     "calibrated on itself": (numbers(), ["--calibrate-on", "p.parquet"], "p.parquet"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", PREDICTIONS, ids=lambda name: name.replace(" ", "-"))

@@ -16,8 +16,21 @@ def read(*argv):
 
 
 def test_flags_reach_their_fields():
-    config = read("--mixup.alpha", "0.4", "--seed=3", "--train.learning_rate", "2e-5", "--train.max_steps", "null",
-                  "--model.filter_widths", "[2,3]", "--loss.class_weights", "balanced", "--model.name", "lstm")  # fmt: skip
+    config = read(
+        "--mixup.alpha",
+        "0.4",
+        "--seed=3",
+        "--train.learning_rate",
+        "2e-5",
+        "--train.max_steps",
+        "null",
+        "--model.filter_widths",
+        "[2,3]",
+        "--loss.class_weights",
+        "balanced",
+        "--model.name",
+        "lstm",
+    )
     assert config.mixup.alpha == 0.4
     assert config.seed == 3
     assert config.train.learning_rate == 2e-5

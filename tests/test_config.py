@@ -7,7 +7,7 @@ import pytest
 from textmix.config import Config, DataConfig, LossConfig, MixupConfig, ModelConfig, TrainConfig
 from textmix.errors import InputError
 
-SOURCE = (Path(__file__).parents[1] / "textmix" / "config.py").read_text(encoding="utf-8")
+SOURCE = "".join(p.read_text(encoding="utf-8") for p in (Path(__file__).parents[1] / "textmix" / "config").glob("*.py"))
 
 
 def test_defaults_are_a_run():
@@ -63,12 +63,12 @@ def test_a_row_needs_a_partner():
     train = TrainConfig(batch_size=1)
     Config(train=train)
     Config(train=train, mixup=MixupConfig(alpha=0.4, site="none"))
-    with pytest.raises(InputError, match="train.batch_size: expected at least 2 with mixup.alpha > 0"):
+    with pytest.raises(InputError, match=r"train.batch_size: expected at least 2 with mixup.alpha > 0"):
         Config(train=train, mixup=MixupConfig(alpha=0.4))
 
 
 def test_some_epoch_must_be_mixed():
     mixup = MixupConfig(alpha=0.4, start_epoch=2, off_last_epochs=3)
     Config(mixup=mixup, train=TrainConfig(epochs=6))
-    with pytest.raises(InputError, match="mixup.off_last_epochs: expected less than train.epochs"):
+    with pytest.raises(InputError, match=r"mixup.off_last_epochs: expected less than train.epochs"):
         Config(mixup=mixup, train=TrainConfig(epochs=5))

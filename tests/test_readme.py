@@ -59,7 +59,7 @@ def tiny_bert(vocab_size):
             num_attention_heads=2,
             intermediate_size=32,
             num_labels=3,
-        )  # fmt: skip
+        )
     )
 
 
@@ -94,8 +94,19 @@ def test_training_commands(place, topics, monkeypatch):
         "--output_dir",
         "runs/mixup",
     ]
-    program = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "1", "--num_machines", "1",
-               "--mixed_precision", "no", "--dynamo_backend", "no"]  # fmt: skip
+    program = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--num_processes",
+        "1",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+    ]
     config[2] = str(ROOT / config[2])
     config[config.index("--config") + 1] = str(ROOT / config[config.index("--config") + 1])
     done = subprocess.run([*program, *config[2:], *QUICK], env=os.environ, capture_output=True, text=True, check=False)
@@ -130,12 +141,22 @@ def test_python_blocks(place, topics, monkeypatch):
     monkeypatch.chdir(place)
     own_loop, metrics, pipeline = PYTHON
     generator = torch.Generator().manual_seed(0)
-    rows = [{"input_ids": torch.randint(1, 30, (8,), generator=generator), "attention_mask": torch.ones(8, dtype=torch.long),
-             "labels": torch.tensor(i % 3)} for i in range(24)]  # fmt: skip
+    rows = [
+        {
+            "input_ids": torch.randint(1, 30, (8,), generator=generator),
+            "attention_mask": torch.ones(8, dtype=torch.long),
+            "labels": torch.tensor(i % 3),
+        }
+        for i in range(24)
+    ]
     model = tiny_bert(40)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    namespace = {"model": model, "loader": DataLoader(rows, 8), "num_classes": 3,
-                 "optimizer": torch.optim.AdamW(model.parameters(), lr=1e-3)}  # fmt: skip
+    namespace = {
+        "model": model,
+        "loader": DataLoader(rows, 8),
+        "num_classes": 3,
+        "optimizer": torch.optim.AdamW(model.parameters(), lr=1e-3),
+    }
     exec(own_loop, namespace)
     assert any(not torch.equal(value, before[name]) for name, value in model.state_dict().items())
     exec(metrics, {"logits": torch.randn(50, 3, generator=generator), "labels": torch.arange(50) % 3})

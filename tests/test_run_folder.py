@@ -37,8 +37,9 @@ def begin(folder, config=None):
 def test_the_written_configuration_is_the_run_again(tmp_path):
     config = Config(mixup=MixupConfig(alpha=0.4), loss=LossConfig(class_weights=(1.0, 2.0)), output_dir=str(tmp_path))
     begin(tmp_path, config)
-    again, _ = parse(make_parser(Config, "t", ""), Config, ["--config", str(tmp_path / "config.yaml"),
-                                                            "--output_dir", str(tmp_path)])  # fmt: skip
+    again, _ = parse(
+        make_parser(Config, "t", ""), Config, ["--config", str(tmp_path / "config.yaml"), "--output_dir", str(tmp_path)]
+    )
     assert again == config
 
 

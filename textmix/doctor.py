@@ -166,6 +166,7 @@ def _evaluation_rate(model: PreTrainedModel, splits: Splits, config: TrainConfig
     batch = {
         name: values.to(model.device) for name, values in splits.validation.batch(rows).items() if name != "labels"
     }
+    batch = splits.validation.transform(batch, None)
     model.eval()
     begin = time.perf_counter()
     model(**batch).logits.cpu()

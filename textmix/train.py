@@ -29,11 +29,12 @@ def run(config: Config, folder: Path) -> None:
     import torch
 
     from textmix import outcome, run_folder
-    from textmix.data import load_splits, load_texts
+    from textmix.data import load_outside, load_splits
     from textmix.engine import fit, predict, seed_generators, start
     from textmix.losses import check_loss
     from textmix.mixup import Mixup
     from textmix.models.build import build_model
+    from textmix.models.pretrained import proof_example
     from textmix.temperature import fit_temperature
 
     if run_folder.is_finished(folder, config):
@@ -42,11 +43,11 @@ def run(config: Config, folder: Path) -> None:
     accelerator = start(config.train)
     with accelerator.main_process_first():  # the others find its tokens in the cache
         splits = load_splits(config)
-        outside = {outcome.ood_name(path): load_texts(path, config, splits.processor) for path in config.eval.ood}
+        outside = {outcome.ood_name(path): load_outside(path, config, splits) for path in config.eval.ood}
     check_loss(config.loss, torch.from_numpy(splits.class_counts))
     seed_generators(config.seed)
     model = build_model(config, splits)
-    mixup = Mixup(model, config.mixup.site if config.mixup.active else "none")
+    mixup = Mixup(model, config.mixup.site if config.mixup.active else "none", example=proof_example(splits.train))
 
     with run_folder.working_in(folder, config, writes=accelerator.is_main_process):
         fitted = fit(accelerator, model, mixup, splits, config, folder)

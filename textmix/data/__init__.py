@@ -2,7 +2,8 @@
 
 from textmix.data.batching import Examples, epoch_batches, share
 from textmix.data.corpora import resolve_packaged_model
-from textmix.data.splits import Splits, load_splits, load_texts
+from textmix.data.load import load_outside, load_splits
+from textmix.data.splits import Splits, load_texts
 from textmix.data.text import TextExamples, encoder, used_token_ids
 from textmix.data.vectors import load_vectors
 
@@ -12,6 +13,7 @@ __all__ = [
     "TextExamples",
     "encoder",
     "epoch_batches",
+    "load_outside",
     "load_splits",
     "load_texts",
     "load_vectors",

@@ -40,6 +40,13 @@ class Examples(Protocol):
     def batch(self, indices: Indices) -> dict[str, Tensor]:
         """Return what the model takes for the rows `indices` (B,), padded to the longest, and int64 `labels` (B,)."""
 
+    def transform(self, inputs: dict[str, Tensor], seed: tuple[int, int, int, int] | None) -> dict[str, Tensor]:
+        """Finish a batch on the model's device: what is cheaper there than in the processes that read it.
+
+        :param seed: (seed, epoch, step, rank) that decide how training examples are augmented; None changes nothing at
+            random.
+        """
+
 
 def epoch_batches(
     lengths: npt.NDArray[np.int64] | int, batch_size: int, *, seed: int, epoch: int, length_buckets: bool

@@ -33,7 +33,7 @@ def read_source(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]
     if local.exists() and (data.subset or data.revision):
         raise InputError(f"data.subset and data.revision: expected null for the file or folder {path!r}.")
     if local.is_dir():
-        files = _files_of_splits(local)
+        files = files_of_splits(local)
         splits = choose_splits(list(files), data, path)
         return {role: read_files(name, files[name], wanted) for role, name in splits.items()}
     if local.is_file():
@@ -41,7 +41,7 @@ def read_source(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]
         return {"train": read_files("train", [local], wanted)}
     if "://" in path:  # not repeated: it may hold a password
         raise InputError("data.path: expected a file, a folder or a Hub id, got a URL; download it first.")
-    if _is_local(path):
+    if is_local(path):
         raise InputError(f"data.path: expected a file, a folder or a Hub id, found no {path!r}.")
     return _read_hub(path, data, wanted)
 
@@ -64,8 +64,8 @@ def choose_splits(names: list[str], data: DataConfig, where: str) -> dict[str, s
     return chosen
 
 
-def _is_local(path: str) -> bool:
-    """Whether something that does not exist was meant as a file rather than as a Hub id."""
+def is_local(path: str) -> bool:
+    """Return whether something that does not exist was meant as a file rather than as a Hub id."""
     looks_like_file = path.startswith((".", "/", "~")) or file_kind(Path(path)) in KINDS
     return looks_like_file or _HUB_ID.fullmatch(path) is None
 
@@ -77,7 +77,7 @@ def _check_kind(file: Path) -> None:
         )
 
 
-def _files_of_splits(folder: Path) -> dict[str, list[Path]]:
+def files_of_splits(folder: Path) -> dict[str, list[Path]]:
     """Return split -> its files: `train.csv`, or shards such as `train-00000-of-00002.parquet`."""
     files: dict[str, list[Path]] = {}
     for file in sorted(folder.iterdir()):
@@ -93,7 +93,11 @@ def _files_of_splits(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def _read_hub(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]:
+def load_hub(path: str, data: DataConfig) -> dict[str, Dataset]:
+    """Return role -> rows of a data set on the Hub.
+
+    :raises InputError: it can't be loaded, or has no training split.
+    """
     try:
         loaded = load_dataset(path, name=data.subset, revision=data.revision)
     except (OSError, ValueError, RuntimeError) as error:
@@ -101,8 +105,11 @@ def _read_hub(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]:
         raise InputError(
             f"data.path: {path!r} is no file here and could not be loaded from the Hub: {reason}"
         ) from error
-    splits = choose_splits(list(loaded), data, path)
-    return {role: _hub_table(path, name, loaded[name], wanted) for role, name in splits.items()}
+    return {role: loaded[name] for role, name in choose_splits(list(loaded), data, path).items()}
+
+
+def _read_hub(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]:
+    return {role: _hub_table(path, str(rows.split), rows, wanted) for role, rows in load_hub(path, data).items()}
 
 
 def _hub_table(path: str, split: str, rows: Dataset, wanted: Wanted) -> Table:

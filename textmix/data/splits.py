@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,12 +10,10 @@ from transformers import PreTrainedTokenizerBase
 
 from textmix.config import Config, DataConfig
 from textmix.data.batching import Examples
-from textmix.data.labels import check_labelled, class_indices, class_names, unlabelled
+from textmix.data.divide import complete, labelled_parts
 from textmix.data.parts import Part
 from textmix.data.readers import Wanted
 from textmix.data.sources import WHOLE, read_source
-from textmix.data.stratified import stratified
-from textmix.data.tables import Table
 from textmix.data.text import TextExamples, text_examples
 from textmix.data.vocabulary import load_tokenizer
 from textmix.errors import InputError
@@ -22,23 +21,21 @@ from textmix.predictions.core import UNLABELLED
 
 log = logging.getLogger(__name__)
 
-CORPUS_SEED = 13
-"""Seed of the fixed 80/10/10 division of packaged corpora."""
-
 
 @dataclass(frozen=True)
 class Splits:
     """The examples of a run.
 
     `test` is None where the source has none, `label_names` are the C class names in the order of the class indices,
-    `processor` is what is saved beside the model, and `notes` are counts that a reader of the results should know.
+    `processor` (a tokenizer, or an image processor) is what is saved beside the model, and `notes` are counts that a
+    reader of the results should know.
     """
 
     train: Examples
     validation: Examples
     test: Examples | None
     label_names: tuple[str, ...]
-    processor: PreTrainedTokenizerBase
+    processor: Any
     notes: dict[str, int]
 
     @property
@@ -47,20 +44,14 @@ class Splits:
         return np.bincount(self.train.labels, minlength=len(self.label_names)).astype(np.int64)
 
 
-def load_splits(config: Config) -> Splits:
+def load_text_splits(config: Config) -> Splits:
     """Read the source, divide it, and turn its texts into tokens.
 
     :raises InputError: the source is missing or holds what can't be trained on.
     """
     data = config.data
     wanted = Wanted(data.text_column, data.text_pair_column, data.label_column, data.encoding)
-    tables = _with_labels(read_source(data.path, data, wanted))
-    source = tables[WHOLE] if WHOLE in tables else tables["train"]
-    names = class_names(source.columns["label"], source.label_names, source.name)
-    parts = {
-        role: Part(table, np.arange(len(table)), class_indices(table.columns["label"], names, table.name))
-        for role, table in tables.items()
-    }
+    parts, names = labelled_parts(read_source(data.path, data, wanted))
     parts, notes = _divide(parts, data)
     notes |= _count_shared(parts) | _count_absent(parts, names)
     tokenizer = load_tokenizer(config, parts["train"])
@@ -82,26 +73,11 @@ def load_texts(path: str, config: Config, tokenizer: PreTrainedTokenizerBase) ->
     wanted = Wanted(data.text_column, data.text_pair_column, None, data.encoding)
     tables = read_source(path, data, wanted)
     if WHOLE in tables:
-        table = tables[WHOLE]
-        labels = class_indices(
-            table.columns["label"], class_names(table.columns["label"], None, table.name), table.name
-        )
-        part = _corpus_parts(Part(table, np.arange(len(table)), labels))["test"]
+        part = labelled_parts(tables)[0]["test"]
     else:
         table = tables["test"] if "test" in tables else tables["train"]
         part = Part(table, np.arange(len(table)), np.empty(len(table), np.int64))
     return text_examples(replace(part, labels=np.full(len(part), UNLABELLED)), tokenizer, data.max_length)
-
-
-def _with_labels(tables: dict[str, Table]) -> dict[str, Table]:
-    """Leave out a test split whose labels are all withheld, as benchmarks do; check the labels of training first."""
-    for role in ("train", WHOLE):
-        if role in tables:
-            check_labelled(tables[role].columns["label"], tables[role].name)
-    if "test" in tables and unlabelled(tables["test"].columns["label"]).all():
-        log.warning("%s: all labels are withheld, so there will be no test metrics", tables["test"].name)
-        return {role: table for role, table in tables.items() if role != "test"}
-    return tables
 
 
 def _divide(parts: dict[str, Part], data: DataConfig) -> tuple[dict[str, Part], dict[str, int]]:
@@ -109,41 +85,12 @@ def _divide(parts: dict[str, Part], data: DataConfig) -> tuple[dict[str, Part], 
 
     A blank training text is left out, for nothing can be learnt from it; elsewhere it stays, as in use.
     """
-    parts = _corpus_parts(parts[WHOLE]) if WHOLE in parts else dict(parts)
     blank = {role: part.blank() for role, part in parts.items()}
     train = parts["train"].where(~blank["train"])
     if len(train) == 0:
         raise InputError(f"{train.table.name}: expected texts in column {data.text_column!r}, got only empty ones.")
-    if "validation" not in parts:
-        parts["validation"], train = _cut(train, data)
-    if data.train_examples is not None:
-        if data.train_examples > len(train):
-            raise InputError(
-                f"data.train_examples: expected at most the {len(train)} there are, got {data.train_examples}."
-            )
-        train = train.where(stratified(train.labels, data.train_examples, data.split_seed, keep_one=False))
-    parts["train"] = train
+    parts = complete(parts | {"train": train}, data)
     return parts, {f"blank_{role}": int(mask.sum()) for role, mask in blank.items()}
-
-
-def _cut(train: Part, data: DataConfig) -> tuple[Part, Part]:
-    """Divide into validation and what remains of train."""
-    count = max(1, round(len(train) * data.validation_fraction))
-    chosen = stratified(train.labels, count, data.split_seed, keep_one=True)
-    if not chosen.any():
-        raise InputError(
-            f"{train.table.name}: expected a class of two rows or more to take validation from, got none; "
-            "give a validation split."
-        )
-    return train.where(chosen), train.where(~chosen)
-
-
-def _corpus_parts(whole: Part) -> dict[str, Part]:
-    tenth = round(len(whole) / 10)
-    test = stratified(whole.labels, tenth, CORPUS_SEED, keep_one=True)
-    rest = whole.where(~test)
-    validation = stratified(rest.labels, tenth, CORPUS_SEED, keep_one=True)
-    return {"train": rest.where(~validation), "validation": rest.where(validation), "test": whole.where(test)}
 
 
 def _count_shared(parts: dict[str, Part]) -> dict[str, int]:

@@ -63,6 +63,10 @@ class TextExamples:
             inputs[name] = torch.from_numpy(padded)
         return inputs | {"labels": torch.from_numpy(self.labels[indices])}
 
+    def transform(self, inputs: dict[str, Tensor], seed: tuple[int, int, int, int] | None) -> dict[str, Tensor]:  # noqa: ARG002 - texts are not augmented
+        """Return `inputs` as they are."""
+        return inputs
+
 
 def text_examples(part: Part, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TextExamples:
     """Tokenise a part, once: the tokens are kept on disk under the texts and the tokenizer that made them.

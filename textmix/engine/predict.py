@@ -45,7 +45,7 @@ def predict(
 
 def _forward(model: PreTrainedModel, examples: Examples, rows: Rows, device: torch.device) -> Tensor:
     batch = {name: values.to(device) for name, values in examples.batch(rows).items() if name != "labels"}
-    logits: Tensor = model(**batch).logits
+    logits: Tensor = model(**examples.transform(batch, None)).logits
     return logits.float()
 
 

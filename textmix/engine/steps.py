@@ -113,7 +113,9 @@ def windows(
     for step, batch in enumerate(loader, start=first * size):
         inputs = {name: values.to(accelerator.device, non_blocking=True) for name, values in batch.items()}
         labels = inputs.pop("labels")
-        mix = draw(mixup, len(labels), seed=(learner.config.seed, epoch, step, rank))
+        seed = (learner.config.seed, epoch, step, rank)
+        inputs = examples.transform(inputs, seed)
+        mix = draw(mixup, len(labels), seed=seed)
         window.append(MicroBatch(inputs, labels, mix, len(batches[step]), counts=len(shares[step]) > 0))
         if len(window) == size or step == len(batches) - 1:
             yield window

@@ -1,6 +1,7 @@
 """From a configuration and the training split to a model with its first weights."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from transformers import PreTrainedModel
 from textmix.config import Config, ModelConfig
 from textmix.data import Splits, TextExamples, used_token_ids
 from textmix.data.vectors import load_vectors
+from textmix.errors import InputError
 from textmix.models.adapters import add_adapters
+from textmix.models.build_image import RESNETS, build_resnet, build_vgg16, load_image_classifier
 from textmix.models.pretrained import load_pretrained
 from textmix.models.text import (
     BiLSTMConfig,
@@ -29,7 +32,13 @@ def build_model(config: Config, splits: Splits) -> PreTrainedModel:
 
     :raises InputError: word vectors or pretrained weights that can't be read or don't fit.
     """
-    return BUILDERS[config.model.name](config, splits)
+    builders = BUILDERS[config.data.kind]
+    if config.model.name not in builders:
+        raise InputError(
+            f"model.name: expected one of {', '.join(builders)} for {config.data.kind} (a run is on images where "
+            f"data.image_column is given), got {config.model.name!r}."
+        )
+    return builders[config.model.name](config, splits)
 
 
 def _build_cnn(config: Config, splits: Splits) -> PreTrainedModel:
@@ -56,15 +65,35 @@ def _build_lstm(config: Config, splits: Splits) -> PreTrainedModel:
     return _with_vectors(model, config.model, splits, vectors, used)
 
 
-def _build_pretrained(config: Config, splits: Splits) -> PreTrainedModel:
+def _build_pretrained_text(config: Config, splits: Splits) -> PreTrainedModel:
     loaded = load_pretrained(config, splits, _labels(splits))
     if config.peft.kind != "none":
         add_adapters(loaded.model, config.peft, loaded.new)
     return loaded.model
 
 
-BUILDERS = {"cnn": _build_cnn, "lstm": _build_lstm, "pretrained": _build_pretrained}
-"""The builder of each ``model.name``."""
+def _build_resnet(config: Config, splits: Splits) -> PreTrainedModel:
+    return build_resnet(config.model, _labels(splits))
+
+
+def _build_vgg16(config: Config, splits: Splits) -> PreTrainedModel:
+    return build_vgg16(config.model, _labels(splits))
+
+
+def _build_pretrained_image(config: Config, splits: Splits) -> PreTrainedModel:
+    return load_image_classifier(config.model, _labels(splits))
+
+
+Builder = Callable[[Config, Splits], PreTrainedModel]
+
+_TEXT_BUILDERS: dict[str, Builder] = {"cnn": _build_cnn, "lstm": _build_lstm, "pretrained": _build_pretrained_text}
+_IMAGE_BUILDERS: dict[str, Builder] = {
+    **dict.fromkeys(RESNETS, _build_resnet),
+    "vgg16": _build_vgg16,
+    "pretrained": _build_pretrained_image,
+}
+BUILDERS = {"texts": _TEXT_BUILDERS, "images": _IMAGE_BUILDERS}
+"""The builder of each ``model.name``, for each kind of data."""
 
 
 def _labels(splits: Splits) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def load_pretrained(config: Config, splits: Splits, labels: dict[str, Any]) -> L
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"model.path: expected a Hugging Face sequence classifier, got {path!r}: {reason}") from error
-    _check_shapes(path, info["mismatched_keys"], labels["num_labels"], new_head=config.model.new_head)
+    check_shapes(path, info["mismatched_keys"], labels["num_labels"], new_head=config.model.new_head)
     new = (*sorted(info["missing_keys"]), *sorted(name for name, _, _ in info["mismatched_keys"]))
     names = {name for name, _ in model.named_parameters()}
     if 2 * len(names & set(new)) > len(names):
@@ -91,7 +91,11 @@ def _is_error(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR
 
 
-def _check_shapes(path: str, mismatched: list[Mismatch], num_labels: int, *, new_head: bool) -> None:
+def check_shapes(path: str, mismatched: list[Mismatch], num_labels: int, *, new_head: bool) -> None:
+    """Refuse weights of other shapes than the model's, but for those of a classifier that is to be new.
+
+    :raises InputError: there are such.
+    """
     for name, there, here in mismatched:
         if here[0] != num_labels or there[1:] != here[1:]:
             raise InputError(
@@ -195,11 +199,14 @@ def _padded_right(part: Examples) -> Examples:
 
 
 def proof_example(examples: Examples) -> dict[str, Tensor] | None:
-    """Return a batch of texts padded on the left, to prove mixing on; None where they are padded on the right.
+    """Return a batch to prove mixing on; None where one made from the model's configuration serves.
 
-    It holds the longest texts, most of them shortened, so that there is padding whatever the texts are.
+    Of texts padded on the left it holds the longest, most of them shortened, so that there is padding whatever the
+    texts are; of anything else the first few.
     """
-    if not isinstance(examples, TextExamples) or not examples.pad_left:
+    if not isinstance(examples, TextExamples):
+        return examples.transform(examples.batch(np.arange(min(len(_SHARES), len(examples)))), None)
+    if not examples.pad_left:
         return None
     rows = np.argsort(-examples.lengths, kind="stable")[: len(_SHARES)]
     lengths = examples.lengths.copy()

@@ -1,0 +1,84 @@
+"""What is measured and kept, and the whole run."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from textmix.config.bounds import check
+from textmix.config.data import DataConfig
+from textmix.config.model import ModelConfig, PeftConfig
+from textmix.config.training import LossConfig, MixupConfig, TrainConfig
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What is measured after training."""
+
+    bins: int = 15
+    """Equal-width confidence bins of ECE and OE."""
+    resamples: int = 1000
+    """Bootstrap resamples behind each interval, and label draws behind the null band."""
+    ood: tuple[str, ...] = ()
+    """Further sources (as data.path) on which confidence is measured out of distribution; noise is random tokens or
+    Gaussian pixels, as long or as bright as the training examples."""
+
+    def __post_init__(self) -> None:
+        check(self.bins >= 1, "eval.bins", "an integer >= 1", self.bins)
+        check(self.resamples >= 100, "eval.resamples", "an integer >= 100", self.resamples)
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """What is done after training with the temperature that validation asks for."""
+
+    temperature: bool = True
+    """Fit a temperature on the validation split and report calibrated metrics beside the raw ones."""
+    bake: bool = False
+    """Divide the saved model's last layer by the temperature, so that everyone who loads it gets calibrated numbers."""
+
+    def __post_init__(self) -> None:
+        check(self.temperature or not self.bake, "calibration.bake", "false where calibration.temperature is false",
+               self.bake)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Where the finished model goes, beside the run's own folder."""
+
+    push_to_hub: str | None = None
+    """Hub id (user/name) to upload the model and its card to, with the token of `hf auth login`; null stays here."""
+    private: bool = False
+    """Make the repository on the Hub private."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A run: everything that decides its result."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    peft: PeftConfig = field(default_factory=PeftConfig)
+    mixup: MixupConfig = field(default_factory=MixupConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+    seed: int = 0
+    """Seed of the weights, the batches, the dropout and the mixing."""
+    output_dir: str | None = None
+    """Folder of the run; null is runs/<name of the configuration file>-<seed>."""
+    resume: Literal["auto", "never"] = "auto"
+    """auto goes on from the newest whole checkpoint that output_dir has of this run; never deletes that run and starts
+    again."""
+
+    def __post_init__(self) -> None:
+        check(0 <= self.seed < 2**63, "seed", "an integer in [0, 2^63)", self.seed)
+        check(
+            not (self.mixup.active and self.train.batch_size == 1),
+            "train.batch_size", "at least 2 with mixup.alpha > 0, for a row needs a partner", self.train.batch_size,
+        )  # fmt: skip
+        check(self.peft.kind == "none" or self.model.name == "pretrained", "peft.kind",
+               f"none for model.name {self.model.name}, which has nothing pretrained", self.peft.kind)  # fmt: skip
+        clean = self.mixup.start_epoch + self.mixup.off_last_epochs
+        check(not self.mixup.active or clean < self.train.epochs, "mixup.off_last_epochs",
+               f"less than train.epochs ({self.train.epochs}) together with mixup.start_epoch", clean)  # fmt: skip
