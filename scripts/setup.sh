@@ -16,6 +16,7 @@ stamp=.venv/installed-$extras
 wanted=$(cat pyproject.toml scripts/constraints.txt | sha256sum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
   echo "Installing textmix[$extras] into .venv ..."
-  .venv/bin/python -m pip install --quiet --constraint scripts/constraints.txt --editable ".[$extras]"
+  # Setuptools warns of every folder that is named like its package.
+  PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --constraint scripts/constraints.txt --editable ".[$extras]"
   echo "$wanted" > "$stamp"
 fi

@@ -24,7 +24,9 @@ def test_every_field_says_what_it_is():
         body = SOURCE.split(f"class {section.__name__}:")[1].split("\n@dataclass")[0]
         for field in dataclasses.fields(section):
             if not (section is Config and dataclasses.is_dataclass(field.default_factory)):
-                assert re.search(rf'\n    {field.name}: .*\n    """\w', body), f"{section.__name__}.{field.name}"
+                assert re.search(rf'\n    {field.name}: .*(\n        .*|\n    \].*)*\n    """\w', body), (
+                    f"{section.__name__}.{field.name}"
+                )
 
 
 @pytest.mark.parametrize(

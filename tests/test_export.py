@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from checkpoints import checkpoint, tokenizer
+from checkpoints_kit import checkpoint, tokenizer
 from transformers import AutoModelForSequenceClassification
 
 from textmix.config import ExportConfig

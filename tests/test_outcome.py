@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from checkpoints import checkpoint
+from checkpoints_kit import checkpoint
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from textmix.config import CalibrationConfig, Config, DataConfig, EvalConfig, ExportConfig, ModelConfig, PeftConfig

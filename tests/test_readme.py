@@ -35,6 +35,7 @@ def place(tmp_path_factory, topics):
     """A folder with my.csv, a tiny bert-base-uncased, and two runs."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copy(topics / "train.csv", folder / "my.csv")
+    shutil.copy(topics / "test.csv", folder / "new.csv")
     words = sorted(
         {word for line in (topics / "train.csv").read_text().splitlines() for word in re.findall(r"\w+", line)}
     )

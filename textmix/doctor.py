@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 import torch
 from accelerate import Accelerator
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.config import Config, TrainConfig
 from textmix.data import Examples, Splits, epoch_batches, load_splits
@@ -85,26 +85,31 @@ def _describe_model(model: PreTrainedModel, splits: Splits, config: Config) -> s
     positions = max_positions(model)
     if positions is not None:
         lines.append(f"It has positions for {positions:,} tokens; texts are cut at {config.data.max_length:,}.")
-    tokenizer = splits.processor
-    lines.append(f"Padding: {tokenizer.pad_token!r} (id {tokenizer.pad_token_id}).")
+    if isinstance(splits.processor, PreTrainedTokenizerBase):
+        lines.append(f"Padding: {splits.processor.pad_token!r} (id {splits.processor.pad_token_id}).")
     return "\n".join(lines)
 
 
 def _prove(model: PreTrainedModel, splits: Splits, config: Config) -> tuple[Mixup, str]:
     """Attach the mixing and tell where it is; where nothing is to be mixed, only whether it could be."""
-    site = config.mixup.site
-    example = proof_example(splits.train)
+    site, example = config.mixup.site, proof_example(splits.train)
     if config.mixup.active:
         begin = time.perf_counter()
         mixup = Mixup(model, site, example=example)
-        return mixup, f"Mixup: {site} at {', '.join(mixup.paths)}, proven in {time.perf_counter() - begin:.1f} s."
+        return mixup, f"Mixup: {site}{_at(mixup)}, proven in {time.perf_counter() - begin:.1f} s."
     try:
         mixup = Mixup(model, site, example=example)
-        told = f"would mix at {', '.join(mixup.paths)}" if mixup.paths else "mixes nothing"
+        told = f"could be used{_at(mixup)}"
         mixup.remove()
     except InputError as error:
         told = f"could not be used ({str(error).rstrip('.')})"
     return Mixup(model, "none"), f"Mixup: off, for mixup.alpha is {config.mixup.alpha:g}; site {site} {told}."
+
+
+def _at(mixup: Mixup) -> str:
+    """Name the modules that are mixed; the input and the head of a model are none."""
+    paths = [path for path in mixup.paths if path]
+    return f" at {', '.join(paths)}" if paths else ""
 
 
 def _measure(accelerator: Accelerator, model: PreTrainedModel, mixup: Mixup, splits: Splits, config: Config) -> str:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from checkpoints import checkpoint
+from checkpoints_kit import checkpoint
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from textmix.cli import main

@@ -2,7 +2,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from checkpoints import checkpoint
+from checkpoints_kit import checkpoint
 
 from textmix.config import Config, DataConfig, ModelConfig, PeftConfig
 from textmix.data import load_splits

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from checkpoints import checkpoint
+from checkpoints_kit import checkpoint
 from transformers import AutoModelForSequenceClassification
 
 from textmix.config import Config, DataConfig, ModelConfig

@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from checkpoints import checkpoint
+from checkpoints_kit import checkpoint
 
 from textmix.errors import InputError
 from textmix.models.text import KimCNNConfig, KimCNNForSequenceClassification

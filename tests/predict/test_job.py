@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from checkpoints import checkpoint
-from conftest import topic_texts
+from checkpoints_kit import checkpoint
 from scipy.special import softmax
+from topics_kit import topic_texts
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from textmix.cli import main

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 import transformers
-from conftest import FILLERS, TOPICS
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from topics_kit import FILLERS, TOPICS
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
