@@ -143,7 +143,16 @@ def test_a_defect_keeps_its_traceback():
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["train", "--help"], ["evaluate", "--help"], ["compare", "--help"], ["report", "--help"]]
+    "argv",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["evaluate", "--help"],
+        ["compare", "--help"],
+        ["report", "--help"],
+        ["predict", "--help"],
+        ["doctor", "--help"],
+    ],
 )
 def test_help_answers_without_torch(argv):
     code = (

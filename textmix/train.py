@@ -34,7 +34,7 @@ def run(config: Config, folder: Path) -> None:
     from textmix.losses import check_loss
     from textmix.mixup import Mixup
     from textmix.models.build import build_model
-    from textmix.models.pretrained import proof_example
+    from textmix.models.pretrained import fit_padding, proof_example
     from textmix.temperature import fit_temperature
 
     if run_folder.is_finished(folder, config):
@@ -47,6 +47,7 @@ def run(config: Config, folder: Path) -> None:
     check_loss(config.loss, torch.from_numpy(splits.class_counts))
     seed_generators(config.seed)
     model = build_model(config, splits)
+    splits = fit_padding(model, splits)
     mixup = Mixup(model, config.mixup.site if config.mixup.active else "none", example=proof_example(splits.train))
 
     with run_folder.working_in(folder, config, writes=accelerator.is_main_process):

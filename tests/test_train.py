@@ -1,0 +1,59 @@
+"""The whole way, from files to a model folder."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from checkpoints_kit import checkpoint
+from transformers import pipeline
+
+from textmix.config import Config, DataConfig, EvalConfig, MixupConfig, ModelConfig, TrainConfig
+from textmix.predictions import load
+from textmix.train import run
+
+CONFIG = Config(
+    model=ModelConfig(embedding_dim=16, num_filters=8),
+    mixup=MixupConfig(alpha=0.4),
+    train=TrainConfig(epochs=2, batch_size=32, learning_rate=0.01, threads=1),
+    eval=EvalConfig(resamples=100),
+)
+
+
+def shown(folder, texts):
+    """Return the probabilities (N, C) that a pipeline gives, in the order of the predictions' labels."""
+    classify = pipeline("text-classification", model=str(folder / "model"), top_k=None)
+    names = load(folder / "predictions" / "test.parquet").label_names
+    # XLNet's memory, an empty tuple, is more than a pipeline can take apart in batches.
+    size = 1 if classify.model.config.model_type == "xlnet" else 16
+    answers = classify(list(texts), batch_size=size, truncation=True)
+    return np.array([[next(a["score"] for a in answer if a["label"] == name) for name in names] for answer in answers])
+
+
+@pytest.mark.parametrize("family", ["cnn", "bert", "gpt2", "llama", "xlnet"])
+def test_the_saved_model_says_what_the_predictions_say(tmp_path, topics, family):
+    """Decoder-only models train padded on the left and must come out for pipelines that pad on the right."""
+    config = replace(CONFIG, data=DataConfig(path=str(topics), max_length=32))
+    if family != "cnn":
+        model = ModelConfig(name="pretrained", path=str(checkpoint(tmp_path / family, family)))
+        config = replace(config, model=model, train=replace(config.train, max_steps=4))
+    folder = tmp_path / "run"
+    run(config, folder)
+    test = load(folder / "predictions" / "test.parquet")
+    expected = np.exp(test.logits - test.logits.max(1, keepdims=True))
+    expected /= expected.sum(1, keepdims=True)
+    np.testing.assert_allclose(shown(folder, test.texts), expected, atol=1e-5)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["test"]["n"] == len(test) == 81
+
+
+def test_the_run_is_repeated_by_its_configuration(tmp_path, topics, capsys):
+    from textmix.train import main
+
+    config = replace(CONFIG, data=DataConfig(path=str(topics)))
+    run(config, tmp_path / "first")
+    main(["--config", str(tmp_path / "first" / "config.yaml"), "--output_dir", str(tmp_path / "again")])
+    for name in ("metrics.jsonl", "predictions/test.parquet", "model/model.safetensors"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    main(["--config", str(tmp_path / "first" / "config.yaml"), "--output_dir", str(tmp_path / "again")])
+    assert "this run is finished already" in capsys.readouterr().out
