@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kim CNN on TREC without mixup and with alpha 0.4, three seeds each, and their comparison, which accounts for examples and
 # seeds: bash scripts/paper/trec_cnn.sh [FOLDER], where FOLDER holds trec/ with train.* and test.* (columns text, label);
-# without it, the data come from the Hub. Finished runs are not trained again. About ten minutes on two cores.
+# without it, the data come from the Hub. Finished runs are not trained again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 bash scripts/setup.sh demo
