@@ -6,6 +6,7 @@ They are computed chunk by chunk: the N x C matrix of probabilities never exists
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import e, log2
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -26,6 +27,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 _CHUNK = 2**19  # logits of a chunk: few enough for the cache, many enough that the calls cost nothing beside the work
 _CHUNK_ROWS = 2**16  # and rows, for the same two reasons
 _NARROW = 32  # classes below which reducing over columns of the transpose is faster than over short rows
+_LOG2_E = log2(e)
 _SHOWN = 5  # row numbers an error message lists
 
 
@@ -71,13 +73,13 @@ def score_chunk(logits: Tensor, labels: Tensor, mode: Mode) -> Examples:
     if mode == "positive" and logits.shape[1] != 2:
         raise InputError(f"logits: expected 2 classes for mode 'positive', got {logits.shape[1]}; use mode 'top'.")
     narrow = logits.shape[1] < _NARROW
-    dim, x = (0, logits.t().clone(memory_format=torch.contiguous_format)) if narrow else (1, logits)
+    dim, x = (0, torch.stack(logits.unbind(1))) if narrow else (1, logits)
     top = x.amax(dim, keepdim=True)
     exponents = x.sub_(top) if narrow else x - top
     own = exponents.gather(dim, labels.unsqueeze(dim)).squeeze(dim)
-    exponentials = exponents.exp_()
+    exponentials = _exp_(exponents)
     total = exponentials.sum(dim)
-    squares = exponentials.square_().sum(dim)
+    squares = torch.linalg.vecdot(exponentials, exponentials, dim=dim)
     correct = _first_argmax_is(logits, labels, own == 0, squares)
     share = total.reciprocal()
     own_probability = own.exp().mul_(share)
@@ -99,6 +101,14 @@ def score_examples(logits: Array, labels: Array, mode: Mode = "top") -> Examples
     if not parts:
         raise InputError("logits: expected at least one example, got none.")
     return Examples(*(torch.cat([vars(part)[name] for part in parts]) for name in Examples.__dataclass_fields__))
+
+
+def _exp_(x: Tensor) -> Tensor:
+    """Take exp in place: of float32 by way of exp2, which takes half the time and errs by |x| units in the last place.
+
+    Float64 keeps its last digit, which decides the bin of a confidence on an edge.
+    """
+    return x.exp_() if x.dtype == torch.float64 else x.mul_(_LOG2_E).exp2_()
 
 
 def _first_argmax_is(logits: Tensor, labels: Tensor, at_top: Tensor, squares: Tensor) -> Tensor:
