@@ -12,7 +12,7 @@ import torch
 
 from textmix.errors import InputError
 from textmix.metrics.bins import bin_index, check_bins
-from textmix.metrics.examples import Array, FloatArray, chunks
+from textmix.metrics.examples import Array, FloatArray, chunks, probabilities
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,22 @@ class ClasswiseTable:
         """ECE of each class (C,): sum_m |B_m| / n |mean probability - share of the label|."""
         return np.asarray(np.abs(self.confidence - self.outcome).sum(1) / self.n)
 
+    @property
+    def static_ece(self) -> float:
+        """The mean of `ece`, as :func:`static_ece`."""
+        return float(self.ece.mean())
+
+    @property
+    def f1(self) -> FloatArray:
+        """F1 score of each class (C,); NaN for a class that occurs neither among labels nor among predictions."""
+        occurring = self.support + self.predicted
+        return np.asarray(2 * self.hits / np.where(occurring > 0, occurring, np.nan))
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean of `f1` over the classes that occur, as :func:`macro_f1`."""
+        return float(np.nanmean(self.f1))
+
     def __add__(self, other: "ClasswiseTable") -> "ClasswiseTable":
         """Return the table of both sets of examples."""
         return ClasswiseTable(*(mine + vars(other)[name] for name, mine in vars(self).items()))
@@ -80,8 +96,7 @@ def classwise_table(logits: Array, labels: Array, num_bins: int = 15) -> Classwi
     check_bins(num_bins)
     table = None
     for x, y in chunks(logits, labels):
-        probabilities = torch.softmax(x, dim=1).cpu().double()
-        part = _chunk_table(probabilities, x.argmax(1).cpu(), y.cpu(), num_bins)
+        part = _chunk_table(probabilities(x).cpu().double(), x.argmax(1).cpu(), y.cpu(), num_bins)
         table = part if table is None else table + part
     if table is None:
         raise InputError("logits: expected at least one example, got none.")
@@ -100,7 +115,7 @@ def static_ece(logits: Array, labels: Array, num_bins: int = 15) -> float:
     >>> round(static_ece([[2.0, 0.0], [0.0, 1.0]], [0, 0], num_bins=10), 4)
     0.4251
     """
-    return float(classwise_table(logits, labels, num_bins).ece.mean())
+    return classwise_table(logits, labels, num_bins).static_ece
 
 
 def classwise_ece(logits: Array, labels: Array, num_bins: int = 15) -> FloatArray:
@@ -144,9 +159,7 @@ def macro_f1(logits: Array, labels: Array) -> float:
     >>> round(macro_f1([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [0, 1, 1]), 4)
     0.6667
     """
-    table = classwise_table(logits, labels, num_bins=1)
-    occurring = table.predicted + table.support
-    return float((2 * table.hits / np.maximum(occurring, 1))[occurring > 0].mean())
+    return classwise_table(logits, labels, num_bins=1).macro_f1
 
 
 def brier_decomposition(logits: Array, labels: Array, num_bins: int = 15) -> BrierDecomposition:
@@ -181,14 +194,11 @@ def brier_decomposition(logits: Array, labels: Array, num_bins: int = 15) -> Bri
     )
 
 
-def _chunk_table(
-    probabilities: torch.Tensor, predictions: torch.Tensor, labels: torch.Tensor, num_bins: int
-) -> ClasswiseTable:
-    rows, classes = probabilities.shape
-    cells = torch.arange(classes) * num_bins + bin_index(probabilities, num_bins)
-    flat, p = cells.reshape(-1), probabilities.reshape(-1)
-    own_cell = cells[torch.arange(rows), labels]
-    own_p = probabilities[torch.arange(rows), labels]
+def _chunk_table(p: torch.Tensor, predictions: torch.Tensor, labels: torch.Tensor, num_bins: int) -> ClasswiseTable:
+    classes = p.shape[1]
+    cells = bin_index(p, num_bins).add_(torch.arange(classes) * num_bins)
+    own_cell, own_p = (values.gather(1, labels[:, None])[:, 0] for values in (cells, p))
+    flat, flat_p = (values.t().reshape(-1) for values in (cells, p))
 
     def total(cell: torch.Tensor, weights: torch.Tensor | None = None) -> npt.NDArray[np.generic]:
         return torch.bincount(cell, weights, minlength=classes * num_bins).reshape(classes, num_bins).numpy()
@@ -196,8 +206,8 @@ def _chunk_table(
     return ClasswiseTable(
         count=total(flat).astype(np.int64),
         outcome=total(own_cell).astype(np.int64),
-        confidence=total(flat, p).astype(np.float64),
-        squares=total(flat, p.square()).astype(np.float64),
+        confidence=total(flat, flat_p).astype(np.float64),
+        squares=total(flat, flat_p.square()).astype(np.float64),
         products=total(own_cell, own_p).astype(np.float64),
         predicted=torch.bincount(predictions, minlength=classes).numpy(),
         hits=torch.bincount(predictions[predictions == labels], minlength=classes).numpy(),

@@ -73,7 +73,7 @@ def score_chunk(logits: Tensor, labels: Tensor, mode: Mode) -> Examples:
     if mode == "positive" and logits.shape[1] != 2:
         raise InputError(f"logits: expected 2 classes for mode 'positive', got {logits.shape[1]}; use mode 'top'.")
     narrow = logits.shape[1] < _NARROW
-    dim, x = (0, torch.stack(logits.unbind(1))) if narrow else (1, logits)
+    dim, x = (0, _by_class(logits)) if narrow else (1, logits)
     top = x.amax(dim, keepdim=True)
     exponents = x.sub_(top) if narrow else x - top
     own = exponents.gather(dim, labels.unsqueeze(dim)).squeeze(dim)
@@ -101,6 +101,17 @@ def score_examples(logits: Array, labels: Array, mode: Mode = "top") -> Examples
     if not parts:
         raise InputError("logits: expected at least one example, got none.")
     return Examples(*(torch.cat([vars(part)[name] for part in parts]) for name in Examples.__dataclass_fields__))
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """Return the softmax (n, C) of one chunk (n, C)."""
+    narrow = logits.shape[1] < _NARROW
+    return torch.softmax(_by_class(logits), dim=0).t() if narrow else torch.softmax(logits, dim=1)
+
+
+def _by_class(logits: Tensor) -> Tensor:
+    """Copy to (C, n): column by column, for a transposed copy takes several times as long."""
+    return torch.stack(logits.unbind(1))
 
 
 def _exp_(x: Tensor) -> Tensor:

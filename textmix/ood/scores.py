@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textmix.metrics.examples import Array, FloatArray, chunks
+from textmix.metrics.examples import Array, FloatArray, chunks, probabilities
 
 
 def msp(logits: Array) -> FloatArray:
@@ -20,7 +20,7 @@ def msp(logits: Array) -> FloatArray:
     >>> msp([[2.0, 0.0], [0.0, 0.0]]).round(4).tolist()
     [0.8808, 0.5]
     """
-    return _score(logits, lambda x: torch.softmax(x, dim=1).amax(1))
+    return _score(logits, lambda x: probabilities(x).amax(1))
 
 
 def entropy(logits: Array) -> FloatArray:
@@ -34,7 +34,7 @@ def entropy(logits: Array) -> FloatArray:
     >>> entropy([[2.0, 0.0], [0.0, 0.0]]).round(4).tolist()
     [-0.3653, -0.6931]
     """
-    return _score(logits, lambda x: -torch.special.entr(torch.softmax(x, dim=1)).sum(1))
+    return _score(logits, lambda x: -torch.special.entr(probabilities(x)).sum(1))
 
 
 def energy(logits: Array) -> FloatArray:
@@ -80,5 +80,5 @@ def _score(logits: Array, function: Callable[[Tensor], Tensor]) -> FloatArray:
 def _top_gap(x: Tensor) -> Tensor:
     if x.shape[1] == 1:
         return torch.ones(len(x))
-    top = torch.softmax(x, dim=1).topk(2, dim=1).values
+    top = probabilities(x).topk(2, dim=1).values
     return top[:, 0] - top[:, 1]

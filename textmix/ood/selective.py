@@ -15,19 +15,6 @@ from textmix.metrics.examples import FloatArray
 
 
 @dataclass(frozen=True)
-class RiskCoverage:
-    """Share of examples answered and share of wrong answers among them, one entry a threshold from the highest down.
-
-    Each an array (P,) for the P distinct confidences: answering everything at or above `threshold` covers `coverage`
-    of the examples and errs on `risk` of those.
-    """
-
-    threshold: FloatArray
-    coverage: FloatArray
-    risk: FloatArray
-
-
-@dataclass(frozen=True)
 class Threshold:
     """The lowest threshold that reaches a target accuracy: what it covers, and how accurate it is.
 
@@ -40,6 +27,74 @@ class Threshold:
     accuracy: Interval
 
 
+@dataclass(frozen=True)
+class RiskCoverage:
+    """What is answered and what of that is wrong, one entry a threshold from the highest down.
+
+    Each an array (P,) for the P distinct confidences: of the examples, `answered` are at or above `threshold` and
+    `wrong` of those are mistakes. The functions of this module are its methods, for those who need one number; the
+    curve sorts once for all.
+    """
+
+    threshold: FloatArray
+    answered: npt.NDArray[np.int64]
+    wrong: npt.NDArray[np.int64]
+
+    @property
+    def coverage(self) -> FloatArray:
+        """Share of the examples answered (P,)."""
+        return np.asarray(self.answered / self.answered[-1])
+
+    @property
+    def risk(self) -> FloatArray:
+        """Share of the answers that are wrong (P,)."""
+        return np.asarray(self.wrong / self.answered)
+
+    @property
+    def aurc(self) -> float:
+        """As :func:`aurc`."""
+        n = int(self.answered[-1])
+        found, mistakes = np.diff(self.answered, prepend=0), np.diff(self.wrong, prepend=0)
+        rank = np.arange(1, n + 1)
+        within = rank - np.repeat(self.answered - found, found)
+        expected = np.repeat(self.wrong - mistakes, found) + within * np.repeat(mistakes / found, found)
+        return float((expected / rank).mean())
+
+    @property
+    def excess_aurc(self) -> float:
+        """As :func:`excess_aurc`."""
+        n, wrong = int(self.answered[-1]), int(self.wrong[-1])
+        best = np.arange(1, wrong + 1) / np.arange(n - wrong + 1, n + 1)
+        return self.aurc - float(best.sum() / n)
+
+    def accuracy_at(self, coverage: float) -> float:
+        """As :func:`accuracy_at_coverage`."""
+        if not 0 < coverage <= 1:
+            raise InputError(f"coverage: expected a share in (0, 1], got {coverage}.")
+        reached = np.flatnonzero(self.coverage >= coverage - 1e-12)[0]
+        return float(1 - self.risk[reached])
+
+    def coverage_at(self, risk: float) -> float:
+        """As :func:`coverage_at_risk`."""
+        if not 0 <= risk <= 1:
+            raise InputError(f"risk: expected a share in [0, 1], got {risk}.")
+        return float(np.max(self.coverage, where=self.risk <= risk + 1e-12, initial=0.0))
+
+    def threshold_for(self, target: float, level: float = 0.95) -> "Threshold | None":
+        """As :func:`threshold_for_accuracy`."""
+        if not 0 <= target <= 1:
+            raise InputError(f"target: expected an accuracy in [0, 1], got {target}.")
+        check_level(level)
+        good = np.flatnonzero(1 - self.risk >= target - 1e-12)
+        if len(good) == 0:
+            return None
+        at = good[-1]
+        right, answered = int(self.answered[at] - self.wrong[at]), int(self.answered[at])
+        low, high = wilson(right, answered, level)
+        accuracy = Interval(right / answered, float(low), float(high))
+        return Threshold(float(self.threshold[at]), float(self.coverage[at]), accuracy)
+
+
 def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> RiskCoverage:
     """Return the risk-coverage curve (El-Yaniv and Wiener 2010, JMLR 11, section 2).
 
@@ -50,9 +105,18 @@ def risk_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> RiskCove
     >>> curve.coverage.tolist(), curve.risk.round(4).tolist()
     ([0.25, 0.75, 1.0], [0.0, 0.3333, 0.5])
     """
-    threshold, found, wrong = _by_threshold(confidence, correct)
-    answered = np.cumsum(found)
-    return RiskCoverage(threshold, answered / answered[-1], np.cumsum(wrong) / answered)
+    scores, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=bool)
+    if scores.ndim != 1 or scores.shape != right.shape or scores.size == 0:
+        raise InputError(
+            f"confidence, correct: expected two of shape (N,) with N >= 1, got {scores.shape} and {right.shape}."
+        )
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise InputError(f"confidence: expected finite numbers, got {scores[bad[0]]} in row {bad[0]} (counted from 0).")
+    order = np.argsort(-scores)
+    ordered = scores[order]
+    last = np.flatnonzero(np.diff(ordered, append=-np.inf))  # of each distinct confidence
+    return RiskCoverage(ordered[last], last + 1, np.cumsum(~right[order])[last])
 
 
 def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
@@ -67,14 +131,7 @@ def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     >>> round(aurc([0.9, 0.8, 0.7], [True, False, True]), 4)
     0.2778
     """
-    _, found, wrong = _by_threshold(confidence, correct)
-    n = int(found.sum())
-    rank = np.arange(1, n + 1)
-    before, wrong_before = np.cumsum(found) - found, np.cumsum(wrong) - wrong
-    expected_wrong = np.repeat(wrong_before, found) + (rank - np.repeat(before, found)) * np.repeat(
-        wrong / found, found
-    )
-    return float((expected_wrong / rank).mean())
+    return risk_coverage(confidence, correct).aurc
 
 
 def excess_aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
@@ -89,7 +146,7 @@ def excess_aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     >>> round(excess_aurc([0.9, 0.8, 0.7], [True, False, True]), 4)
     0.1667
     """
-    return aurc(confidence, correct) - aurc(correct, correct)
+    return risk_coverage(confidence, correct).excess_aurc
 
 
 def accuracy_at_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike, coverage: float) -> float:
@@ -103,11 +160,7 @@ def accuracy_at_coverage(confidence: npt.ArrayLike, correct: npt.ArrayLike, cove
     >>> accuracy_at_coverage([0.9, 0.8, 0.7, 0.6], [True, True, False, True], 0.5)
     1.0
     """
-    if not 0 < coverage <= 1:
-        raise InputError(f"coverage: expected a share in (0, 1], got {coverage}.")
-    curve = risk_coverage(confidence, correct)
-    reached = np.flatnonzero(curve.coverage >= coverage - 1e-12)[0]
-    return float(1 - curve.risk[reached])
+    return risk_coverage(confidence, correct).accuracy_at(coverage)
 
 
 def coverage_at_risk(confidence: npt.ArrayLike, correct: npt.ArrayLike, risk: float) -> float:
@@ -121,10 +174,7 @@ def coverage_at_risk(confidence: npt.ArrayLike, correct: npt.ArrayLike, risk: fl
     >>> coverage_at_risk([0.9, 0.8, 0.7, 0.6], [True, True, False, True], 0.25)
     1.0
     """
-    if not 0 <= risk <= 1:
-        raise InputError(f"risk: expected a share in [0, 1], got {risk}.")
-    curve = risk_coverage(confidence, correct)
-    return float(np.max(curve.coverage, where=curve.risk <= risk + 1e-12, initial=0.0))
+    return risk_coverage(confidence, correct).coverage_at(risk)
 
 
 def threshold_for_accuracy(
@@ -143,31 +193,4 @@ def threshold_for_accuracy(
     >>> found.threshold, found.coverage, found.accuracy.estimate
     (0.8, 0.5, 1.0)
     """
-    if not 0 <= target <= 1:
-        raise InputError(f"target: expected an accuracy in [0, 1], got {target}.")
-    check_level(level)
-    threshold, found, wrong = _by_threshold(confidence, correct)
-    answered, right = np.cumsum(found), np.cumsum(found - wrong)
-    good = np.flatnonzero(right / answered >= target - 1e-12)
-    if len(good) == 0:
-        return None
-    at = good[-1]
-    low, high = wilson(right[at], answered[at], level)
-    accuracy = Interval(float(right[at] / answered[at]), float(low), float(high))
-    return Threshold(float(threshold[at]), float(answered[at] / answered[-1]), accuracy)
-
-
-def _by_threshold(
-    confidence: npt.ArrayLike, correct: npt.ArrayLike
-) -> tuple[FloatArray, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the distinct confidences from the highest down, and how many examples and mistakes each has, all (P,)."""
-    scores, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=bool)
-    if scores.ndim != 1 or scores.shape != right.shape or scores.size == 0:
-        raise InputError(
-            f"confidence, correct: expected two of shape (N,) with N >= 1, got {scores.shape} and {right.shape}."
-        )
-    bad = np.flatnonzero(~np.isfinite(scores))
-    if len(bad):
-        raise InputError(f"confidence: expected finite numbers, got {scores[bad[0]]} in row {bad[0]} (counted from 0).")
-    values, position, found = np.unique(-scores, return_inverse=True, return_counts=True)
-    return -values, found, found - np.bincount(position[right], minlength=len(values))
+    return risk_coverage(confidence, correct).threshold_for(target, level)

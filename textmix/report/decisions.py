@@ -10,12 +10,9 @@ from textmix.inference import wilson
 from textmix.metrics import Examples
 from textmix.ood import (
     SCORES,
-    accuracy_at_coverage,
-    aurc,
-    coverage_at_risk,
+    RiskCoverage,
     detection,
-    excess_aurc,
-    threshold_for_accuracy,
+    risk_coverage,
 )
 from textmix.predictions import Predictions
 
@@ -32,19 +29,24 @@ def selective_numbers(examples: Examples, chosen_on: Examples) -> dict[str, Any]
         target accuracies are chosen: validation where there is one, since a threshold flatters the examples it was
         chosen on.
     """
-    confidence, correct = examples.confidence.numpy(), examples.correct.numpy()
+    curve = _curve(examples)
+    chosen = curve if chosen_on is examples else _curve(chosen_on)
     return {
-        "aurc": aurc(confidence, correct),
-        "e_aurc": excess_aurc(confidence, correct),
-        "accuracy_at_coverage": {f"{share:g}": accuracy_at_coverage(confidence, correct, share) for share in COVERAGES},
-        "coverage_at_risk": {f"{risk:g}": coverage_at_risk(confidence, correct, risk) for risk in RISKS},
-        "targets": [_at_target(examples, chosen_on, target) for target in TARGETS],
+        "aurc": curve.aurc,
+        "e_aurc": curve.excess_aurc,
+        "accuracy_at_coverage": {f"{share:g}": curve.accuracy_at(share) for share in COVERAGES},
+        "coverage_at_risk": {f"{risk:g}": curve.coverage_at(risk) for risk in RISKS},
+        "targets": [_at_target(examples, chosen, target) for target in TARGETS],
     }
 
 
-def _at_target(examples: Examples, chosen_on: Examples, target: float) -> dict[str, Any]:
+def _curve(examples: Examples) -> RiskCoverage:
+    return risk_coverage(examples.confidence.numpy(), examples.correct.numpy())
+
+
+def _at_target(examples: Examples, chosen_on: RiskCoverage, target: float) -> dict[str, Any]:
     """Return the threshold for an accuracy, and the coverage and accuracy it has; None where no threshold serves."""
-    found = threshold_for_accuracy(chosen_on.confidence.numpy(), chosen_on.correct.numpy(), target)
+    found = chosen_on.threshold_for(target)
     entry: dict[str, Any] = {"target": target, "threshold": None, "coverage": 0.0, "accuracy": None, "interval": None}
     if found is None:
         return entry
@@ -63,6 +65,8 @@ def ood_numbers(inside: Predictions, outside: Mapping[str, Predictions], *, ener
     :param inside: predictions on examples of the classes. :param outside: on sets outside them, by name.
     :param energy: whether the logits have a scale that the energy score can read.
     """
+    if not outside:
+        return {}
     scores = {name: score for name, score in SCORES.items() if energy or name != "energy"}
     expected = {name: score(inside.logits) for name, score in scores.items()}
     numbers: dict[str, Any] = {}

@@ -29,17 +29,16 @@ def classes(material: Material) -> Section | None:
         return None
     names = predictions.label_names
     table = classwise_table(predictions.logits, predictions.labels, material.summary["bins"])
-    f1 = 2 * table.hits / np.maximum(table.support + table.predicted, 1)
     rows = [
         {
             "class": names[k],
             "n": f"{table.support[k]:,}",
             "precision": _share(table.hits[k], table.predicted[k]),
             "recall": _share(table.hits[k], table.support[k]),
-            "F1": f"{f1[k]:.3f}",
+            "F1": DASH if np.isnan(table.f1[k]) else f"{table.f1[k]:.3f}",
             "ECE": f"{table.ece[k]:.3f}",
         }
-        for k in np.argsort(f1, kind="stable")[:MOST_CLASSES]
+        for k in np.argsort(table.f1, kind="stable")[:MOST_CLASSES]
     ]
     explanation = "ECE here is that of the class's own probability, over all examples."
     shown = (

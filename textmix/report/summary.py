@@ -11,12 +11,11 @@ from textmix.config import EvalConfig
 from textmix.inference import confidence_intervals, null_band, spiegelhalter
 from textmix.metrics import (
     CalibrationState,
+    classwise_table,
     debiased_squared_error,
     equal_mass_ece,
-    macro_f1,
     score_examples,
     smooth_ece,
-    static_ece,
 )
 from textmix.predictions import Predictions
 from textmix.report.decisions import ood_numbers, selective_numbers
@@ -51,15 +50,16 @@ def describe(logits: Logits, labels: npt.NDArray[np.int64], config: EvalConfig, 
     """
     options: dict[str, Any] = {"num_bins": config.bins, "resamples": config.resamples, "seed": seed}
     paper = _binned(logits, labels, PAPER_BINS)
+    by_class = classwise_table(logits, labels, config.bins)
     metrics = {
         **_binned(logits, labels, config.bins),
         f"ece_{PAPER_BINS}": paper["ece"],
         f"oe_{PAPER_BINS}": paper["oe"],
         "smooth_ece": smooth_ece(logits, labels),
         "equal_mass_ece": equal_mass_ece(logits, labels, config.bins),
-        "static_ece": static_ece(logits, labels, config.bins),
+        "static_ece": by_class.static_ece,
         "debiased_squared_error": debiased_squared_error(logits, labels, config.bins),
-        "macro_f1": macro_f1(logits, labels),
+        "macro_f1": by_class.macro_f1,
         "spiegelhalter_p_value": spiegelhalter(logits, labels).p_value,
     }
     intervals = confidence_intervals(logits, labels, **options)
