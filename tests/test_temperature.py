@@ -6,6 +6,7 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from scipy.stats import chi2
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -157,3 +158,22 @@ def test_extreme_logits_bring_no_warning():
         warnings.simplefilter("error")
         fitted = fit_temperature(rng.normal(size=(100, 3)) * 1e6, rng.integers(0, 3, 100), bounds=(0.01, 1e9))
     assert np.isfinite(fitted.value)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e18, 1e38, 1e300])
+@pytest.mark.parametrize("n", [1, 2, 50])
+def test_a_diverged_model_gets_a_temperature_with_an_interval(scale, n):
+    rng = np.random.default_rng(n)
+    logits = rng.normal(size=(n, 3)) * scale
+    for labels in (rng.integers(0, 3, n), logits.argmax(1), logits.argmin(1)):
+        fitted = fit_temperature(logits, labels)
+        assert np.isfinite([fitted.nll_before, fitted.nll_after]).all()
+        assert 0.01 <= fitted.low <= fitted.value <= fitted.high <= 1000
+
+
+def test_the_interval_at_a_bound_is_where_a_likelihood_ratio_test_draws_the_line():
+    logits, _ = calibrated(5)
+    labels = logits.argmax(1)
+    fitted = fit_temperature(logits, labels)
+    excess = nll(apply_temperature(logits, fitted.high), labels) - nll(apply_temperature(logits, fitted.value), labels)
+    assert 2 * len(labels) * excess == pytest.approx(chi2.ppf(0.95, 1), rel=1e-4)

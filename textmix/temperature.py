@@ -4,13 +4,12 @@ The mean NLL is convex in b = 1 / T, so that Newton's method inside a shrinking 
 """
 
 from dataclasses import dataclass
-from math import exp, inf, log, sqrt
+from math import exp, inf, sqrt
 from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import brentq
 from scipy.stats import chi2, norm
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from textmix.errors import InputError
 from textmix.metrics.examples import Array, chunks
 
 _MAX_STEPS = 200
+_HALVINGS = 24  # of the search for an interval's end, on the scale of log T: to seven digits
 _TOLERANCE = 1e-12  # relative change of b at which the search ends
 
 
@@ -95,7 +95,7 @@ def fit_temperature(
     if reason:
         value = coolest if start.slope < 0 else hottest
         end = _curve(validation_logits, validation_labels, 1 / value)
-        low, high = _likelihood_interval(validation_logits, validation_labels, end, level, bounds)
+        low, high = _likelihood_interval(validation_logits, validation_labels, value, end, level, bounds)
         return Temperature(value, low, high, level, start.n, start.nll, end.nll, reason)
     b, end = _minimise(validation_logits, validation_labels, start, bounds)
     half = norm.isf((1 - level) / 2) * sqrt(end.squared_slope / end.n) / (end.curvature * b)
@@ -178,16 +178,19 @@ def _minimise(logits: Array, labels: Array, start: _Curve, bounds: tuple[float, 
 
 
 def _likelihood_interval(
-    logits: Array, labels: Array, end: _Curve, level: float, bounds: tuple[float, float]
+    logits: Array, labels: Array, value: float, end: _Curve, level: float, bounds: tuple[float, float]
 ) -> tuple[float, float]:
-    """Return the temperatures whose NLL is not significantly above that of the bound, where it is smallest."""
-    limit = end.nll + chi2.ppf(level, 1) / (2 * end.n)
+    """Return the temperatures whose NLL is not significantly above that at `value`, a bound, where it is smallest."""
+    allowed = chi2.ppf(level, 1) / (2 * end.n)
 
-    def excess(log_temperature: float) -> float:
-        return float(_curve(logits, labels, exp(-log_temperature)).nll - limit)
+    def rejected(temperature: float) -> bool:
+        return not _curve(logits, labels, 1 / temperature).nll - end.nll <= allowed
 
-    at = [excess(log(bound)) for bound in bounds]
-    if max(at) <= 0:
+    inside, outside = bounds if value == bounds[0] else bounds[::-1]
+    if not rejected(outside):
         return bounds
-    crossing = exp(brentq(excess, log(bounds[0]), log(bounds[1]), xtol=1e-6))
-    return (bounds[0], crossing) if at[0] <= 0 else (crossing, bounds[1])
+    # Bisection asks for no more than one side of the sign: at NLLs in the millions rounding hides the allowance.
+    for _ in range(_HALVINGS):
+        middle = sqrt(inside * outside)
+        inside, outside = (inside, middle) if rejected(middle) else (middle, outside)
+    return min(value, inside), max(value, inside)
