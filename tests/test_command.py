@@ -54,6 +54,12 @@ def test_hyphens_are_underscores_in_flags_alone():
     assert (config.train.max_steps, config.output_dir) == (7, "my-runs")
 
 
+@pytest.mark.parametrize(("words", "skips"), [((), True), (("false",), False), (("true",), True)])
+def test_a_flag_alone_means_true(words, skips):
+    config = read("--data.skip_corrupt", *words, "--seed", "3")
+    assert (config.data.skip_corrupt, config.seed) == (skips, 3)
+
+
 def test_no_options_are_the_defaults():
     assert parse(PARSER, Config, []) == (Config(), None)
 

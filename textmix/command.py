@@ -28,6 +28,9 @@ def make_parser(kind: type[Any], prog: str, description: str, skip: Sequence[str
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
     parser.add_argument("--config", action="config", help="YAML file with any of the options below; flags override it.")
     parser.add_class_arguments(kind, skip=set(skip))
+    for action in parser._actions:
+        if action.metavar == "{true,false}":  # the flag alone means true
+            action.nargs, action.const = "?", True
     return parser
 
 

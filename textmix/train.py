@@ -55,7 +55,9 @@ def run(config: Config, folder: Path) -> None:
         mixup.remove()
         sets = {"validation": splits.validation, "test": splits.test, **outside}
         predictions = {
-            name: predict(accelerator, model, examples, splits.label_names, config.train.eval_batch_size)
+            name: predict(
+                accelerator, model, examples, splits.label_names, config.train.eval_batch_size, config.train.workers
+            )
             for name, examples in sets.items()
             if examples is not None
         }

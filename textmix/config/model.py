@@ -5,6 +5,12 @@ from typing import Literal
 
 from textmix.config.bounds import check
 
+NETWORKS = {
+    "texts": ("cnn", "lstm", "pretrained"),
+    "images": ("vgg16", "resnet18", "resnet20", "resnet34", "resnet50", "resnext101", "pretrained"),
+}
+"""What `model.name` may be, for each kind of data."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:

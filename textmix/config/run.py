@@ -5,8 +5,11 @@ from typing import Literal
 
 from textmix.config.bounds import check
 from textmix.config.data import DataConfig
-from textmix.config.model import ModelConfig, PeftConfig
+from textmix.config.model import NETWORKS, ModelConfig, PeftConfig
 from textmix.config.training import LossConfig, MixupConfig, TrainConfig
+
+_SITES = {"texts": ("input", "embedding"), "images": ("embedding", "input (the pixels)")}
+"""The site that a kind of data has not, and the one it has instead."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,13 @@ class Config:
             not (self.mixup.active and self.train.batch_size == 1),
             "train.batch_size", "at least 2 with mixup.alpha > 0, for a row needs a partner", self.train.batch_size,
         )  # fmt: skip
+        kind = self.data.kind
+        check(self.model.name in NETWORKS[kind], "model.name",
+               f"one of {', '.join(NETWORKS[kind])} for {kind} (a run is on images where data.image_column is given)",
+               self.model.name)  # fmt: skip
+        of_others, sites = _SITES[kind]
+        check(not self.mixup.active or self.mixup.site != of_others, "mixup.site",
+               f"{sites}, hidden:<k>, head or a module path for {kind}", self.mixup.site)  # fmt: skip
         check(self.peft.kind == "none" or self.model.name == "pretrained", "peft.kind",
                f"none for model.name {self.model.name}, which has nothing pretrained", self.peft.kind)  # fmt: skip
         clean = self.mixup.start_epoch + self.mixup.off_last_epochs

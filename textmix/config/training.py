@@ -11,7 +11,8 @@ class MixupConfig:
     """How pairs are mixed (Thulasidasan et al. 2019, section 2)."""
 
     site: str = "embedding"
-    """Where inputs are mixed: none, embedding, hidden:<k>, hidden:random[a,b,c], head, or a dotted module path."""
+    """Where inputs are mixed: none, embedding (texts), input (the pixels of images), hidden:<k>, hidden:random[a,b,c],
+    head, or a dotted module path."""
     alpha: float = 0.0
     """lambda ~ Beta(alpha, alpha); 0 trains without mixing."""
     labels: Literal["soft", "dominant"] = "soft"

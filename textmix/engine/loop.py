@@ -243,9 +243,10 @@ def _rate(run: _Run) -> float:
 
 def _validate(run: _Run) -> dict[str, float]:
     learner, examples, progress = run.learner, run.splits.validation, run.progress
+    train = learner.config.train
     with run.record.evaluation():
         broadcast(list(run.model.buffers()))  # batch statistics: those of the process whose weights are saved
-        logits = predict_logits(learner.accelerator, run.model, examples, learner.config.train.eval_batch_size)
+        logits = predict_logits(learner.accelerator, run.model, examples, train.eval_batch_size, train.workers)
         state = CalibrationState(learner.config.eval.bins)
         state.update(logits, examples.labels)
         confidence, predicted = logits.softmax(dim=-1).max(dim=-1)

@@ -4,24 +4,19 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel
 
 from textmix.config import Config, MixupConfig
 from textmix.data import Examples, share
+from textmix.engine.reading import Batch, Rows, read_batches
 from textmix.losses import classification_loss, target_mass
 from textmix.mixup import Mix, Mixup, draw
-
-Rows = npt.NDArray[np.int64]
-Batch = dict[str, Tensor]
 
 
 class Forward(nn.Module):
@@ -80,16 +75,6 @@ class StepResult:
     """Lambda of the first micro-batch, on the host."""
 
 
-class _Batches(Dataset[Batch]):
-    """Examples that are read a batch at a time."""
-
-    def __init__(self, examples: Examples) -> None:
-        self.examples = examples
-
-    def __getitem__(self, rows: Rows) -> Batch:
-        return self.examples.batch(rows)
-
-
 def windows(
     learner: Learner, examples: Examples, batches: list[Rows], mixup: MixupConfig, epoch: int, first: int
 ) -> Iterator[list[MicroBatch]]:
@@ -101,17 +86,9 @@ def windows(
     rank, processes = accelerator.process_index, accelerator.num_processes
     shares = [share(rows, rank, processes) for rows in batches]
     plan = [mine if len(mine) else rows[:1] for mine, rows in zip(shares, batches, strict=True)]
-    loader = DataLoader(
-        _Batches(examples),
-        sampler=plan[first * size :],
-        batch_size=None,
-        num_workers=learner.config.train.workers,
-        pin_memory=accelerator.device.type == "cuda",
-        generator=torch.Generator(),  # its own, or opening the loader would move the global one
-    )
+    batches_read = read_batches(examples, plan[first * size :], accelerator.device, learner.config.train.workers)
     window: list[MicroBatch] = []
-    for step, batch in enumerate(loader, start=first * size):
-        inputs = {name: values.to(accelerator.device, non_blocking=True) for name, values in batch.items()}
+    for step, inputs in enumerate(batches_read, start=first * size):
         labels = inputs.pop("labels")
         seed = (learner.config.seed, epoch, step, rank)
         inputs = examples.transform(inputs, seed)

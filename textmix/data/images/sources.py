@@ -15,7 +15,6 @@ from datasets import ClassLabel, Features
 from PIL import Image
 
 from textmix.config import PACKAGED, DataConfig
-from textmix.data.cache import content_key
 from textmix.data.labels import label_strings
 from textmix.data.readers import LABEL_NAMES, file_kind
 from textmix.data.sources import WHOLE, choose_splits, files_of_splits, is_local, load_hub
@@ -26,8 +25,8 @@ DIGITS = f"{PACKAGED}digits"
 """scikit-learn's 1,797 images of handwritten digits, 8 x 8 pixels."""
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 """How a table holds an image: the bytes of its file, or else the path; as data sets on the Hub do."""
-_PIECE = 1_000
-"""Rows in memory at a time while a parquet file is copied."""
+_PIECE = 100
+"""Rows in memory at a time while a parquet file is copied; Arrow holds up to 2 GiB of images in one piece."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,7 @@ def _parquet(split: str, files: list[Path], wanted: Columns) -> Table:
                     yield _columns(batch, wanted, str(file))
 
     try:
-        return keep(str(files[0]), split, ("images", wanted, *map(content_key, files)), batches)
+        return keep(str(files[0]), split, ("images", wanted, *map(_stamp, files)), batches)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{files[0]}: can't be read ({str(error).splitlines()[0][:300]}).") from error
 
@@ -200,6 +199,8 @@ def _folder(folder: Path, split: str) -> Table:
     if not files:
         raise InputError(f"{folder}: expected one folder of images for each class, found none.")
     empty = [name for name, found in files.items() if not found]
+    if len(empty) == len(files):
+        raise InputError(f"{folder}: expected images in the folders of its classes, found none; remove it, or fill it.")
     if empty:
         raise InputError(
             f"{folder / empty[0]}: expected images of the class {empty[0]!r}, found none; remove the folder."
@@ -210,5 +211,11 @@ def _folder(folder: Path, split: str) -> Table:
         "label": pa.array([name for _, name in rows], pa.string()),
         "id": pa.array([file.relative_to(folder.parent).as_posix() for file, _ in rows], pa.string()),
     })  # fmt: skip
-    stamps = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file, _ in rows]
+    stamps = [_stamp(file) for file, _ in rows]
     return Table(str(folder), split, hashlib.blake2b(repr(stamps).encode()).hexdigest(), columns, None)
+
+
+def _stamp(file: Path) -> tuple[str, int, int]:
+    """Return what changes when a file does: to read all of a large set for a digest would take minutes every time."""
+    stat = file.stat()
+    return str(file.resolve()), stat.st_size, stat.st_mtime_ns
