@@ -157,9 +157,9 @@ def _training_rate(
     examples: list[int] = []
     begin = time.perf_counter()
     for window in islice(windows(learner, splits.train, batches, config.mixup, epoch=0, first=0), _STEPS):
-        float(optimizer_step(learner, window, config.mixup.clean_weight).loss)  # waits for the device
+        float(optimizer_step(learner, window).loss)  # waits for the device
         seconds.append(time.perf_counter() - begin)
-        examples.append(sum(micro.global_rows for micro in window))
+        examples.append(window.rows)
         begin = time.perf_counter()
     counted = slice(1, None) if len(seconds) > 1 else slice(None)
     return sum(examples[counted]) / sum(seconds[counted])

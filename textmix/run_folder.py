@@ -20,8 +20,8 @@ from textmix.files import write_text
 
 CONFIG, SUMMARY, LOCK = "config.yaml", "summary.json", ".lock"
 
-_FREE = {"train.checkpoint_every", "train.keep_checkpoints"}
-"""Keys that do not decide what a run results in, and may change when it goes on."""
+_FREE = {"train.checkpoint_every", "train.keep_checkpoints", "train.auto_batch"}
+"""Keys that may change when a run goes on; the last one, so that a run that ran out of memory can."""
 _RESULTS = (SUMMARY, "checkpoints", "metrics.jsonl", "timing.jsonl", "epochs")
 """What says how far a run has come, in the order in which it is deleted."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}

@@ -1,6 +1,6 @@
 """How it is trained: mixing, loss, optimisation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from textmix.config.bounds import check
@@ -36,6 +36,11 @@ class MixupConfig:
     def active(self) -> bool:
         """Whether any batch is to be mixed at all."""
         return self.site != "none" and self.alpha > 0
+
+    def of_epoch(self, epoch: int, epochs: int) -> "MixupConfig":
+        """Return how to mix in `epoch`, counted from 0, of `epochs`: not at all before the first and in the last."""
+        clean = epoch < self.start_epoch or epoch >= epochs - self.off_last_epochs
+        return replace(self, alpha=0.0) if clean else self
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,9 @@ class TrainConfig:
     """Examples of a batch when predicting."""
     gradient_accumulation_steps: int = 1
     """Micro-batches of one optimizer step; the loss is averaged over all their examples."""
+    auto_batch: bool = False
+    """Where memory is too small for a step, take it again with batch_size halved and gradient_accumulation_steps doubled,
+    as often as it takes, and stay there. Rows are then mixed with those of a smaller batch."""
     optimizer: Literal["adamw", "adam", "sgd", "adadelta"] = "adamw"
     """Optimizer; sgd uses Nesterov momentum."""
     learning_rate: float = 1e-3

@@ -73,6 +73,10 @@ class Recorder:
         times = {"seconds": round(self.seconds, 3), "examples_per_second": round(self.examples_per_second, 1)}
         self._append("timing.jsonl", {"event": "train", "step": step, **times})
 
+    def smaller_batch(self, step: int, size: int) -> None:
+        """Record that a micro-batch has `size` rows on each process from `step` on."""
+        self._append("timing.jsonl", {"event": "smaller batch", "step": step, "batch_size": size})
+
     def validation(self, *, epochs: int, step: int, metrics: dict[str, float]) -> None:
         """Record the validation metrics after so many epochs."""
         self._append(METRICS, {"event": "validation", "epochs": epochs, "step": step, **metrics})
