@@ -22,6 +22,7 @@ from textmix.losses import resolve_class_weights
 from textmix.mixup import Mixup
 from textmix.models.build import build_model
 from textmix.models.pretrained import fit_padding, max_positions, proof_example
+from textmix.outcome import check_sizes
 from textmix.report import text_table
 
 _STEPS = 6
@@ -39,6 +40,7 @@ def examine(config: Config) -> Iterator[str]:
     """
     accelerator = start(config.train)
     splits = load_splits(config)
+    check_sizes(splits, config.data.path)
     yield f"Data: {config.data.path}\n{_describe_splits(splits)}"
     yield f"Labels\n{_describe_labels(splits)}"
     seed_generators(config.seed)

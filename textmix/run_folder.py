@@ -144,8 +144,11 @@ def _untuple(value: Any) -> Any:
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: expected the configuration of a run, got: {error}") from error
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{path}: expected the configuration of a run, got: {reason}; give another --output_dir."
+        ) from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected the configuration of a run, got {type(values).__name__}.")
     return values

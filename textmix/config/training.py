@@ -79,8 +79,8 @@ class TrainConfig:
     gradient_accumulation_steps: int = 1
     """Micro-batches of one optimizer step; the loss is averaged over all their examples."""
     auto_batch: bool = False
-    """Where memory is too small for a step, take it again with batch_size halved and gradient_accumulation_steps doubled,
-    as often as it takes, and stay there. Rows are then mixed with those of a smaller batch."""
+    """Where memory is too small for a step, take it again with batch_size halved and gradient_accumulation_steps
+    doubled, as often as it takes, and stay there. Rows are then mixed with those of a smaller batch."""
     optimizer: Literal["adamw", "adam", "sgd", "adadelta"] = "adamw"
     """Optimizer; sgd uses Nesterov momentum."""
     learning_rate: float = 1e-3
@@ -122,7 +122,7 @@ class TrainConfig:
         for key in ("epochs", "batch_size", "eval_batch_size", "gradient_accumulation_steps", "log_every",
                     "keep_checkpoints"):  # fmt: skip
             check(vars(self)[key] >= 1, f"train.{key}", "an integer >= 1", vars(self)[key])
-        check(self.workers >= 0, "train.workers", "an integer >= 0", self.workers)
+        check(0 <= self.workers <= 512, "train.workers", "an integer in [0, 512]", self.workers)
         for key in ("max_steps", "patience", "threads", "checkpoint_every"):
             value = vars(self)[key]
             check(value is None or value >= 1, f"train.{key}", "an integer >= 1, or null", value)

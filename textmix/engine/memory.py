@@ -106,8 +106,9 @@ def _accumulate_what_fits(learner: Learner, window: Window, size: int, place: st
         size = math.ceil(size / 2)
         steps = train.gradient_accumulation_steps * math.ceil(train.batch_size / size)
         logger.warning(
-            "out of memory %s, in a batch of %s: goes on with train.batch_size %d and train.gradient_accumulation_steps "
-            "%d, which leaves the rows of a step as they were.", place, shapes, size, steps,
+            "out of memory %s, in a batch of %s: goes on with train.batch_size %d and "
+            "train.gradient_accumulation_steps %d, which leaves the rows of a step as they were.",
+            place, shapes, size, steps,
         )  # fmt: skip
         learner.optimizer.zero_grad()
         set_random_state(random, device)

@@ -1,4 +1,4 @@
-"""Stopping: asked to by Ctrl-C, SIGTERM or SIGUSR1, which SLURM sends before the time is up, or left by another process."""
+"""Stopping: asked to by Ctrl-C, SIGTERM and SIGUSR1 (SLURM's warning before time is up), or left alone by a process."""
 
 import logging
 import shlex

@@ -3,12 +3,11 @@
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForImageClassification, PreTrainedModel
 
 from textmix.config import ModelConfig
 from textmix.data import resolve_packaged_model
-from textmix.errors import InputError
+from textmix.data.loading import loading
 from textmix.models.image import (
     ResNetConfig,
     ResNetForImageClassification,
@@ -53,19 +52,15 @@ def load_image_classifier(config: ModelConfig, labels: dict[str, Any]) -> PreTra
     :raises InputError: there is no such model, or its classifier was trained for another number of labels.
     """
     path = str(config.path)
-    try:
-        with quiet_loading():
-            model, info = AutoModelForImageClassification.from_pretrained(
-                resolve_packaged_model(path),
-                dtype=torch.float32,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                **labels,
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"model.path: expected a Hugging Face image classifier, got {path!r}: {reason}") from error
+    with loading("model.path", "a Hugging Face image classifier", path), quiet_loading():
+        model, info = AutoModelForImageClassification.from_pretrained(
+            resolve_packaged_model(path),
+            dtype=torch.float32,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **labels,
+        )
     check_shapes(path, info["mismatched_keys"], labels["num_labels"], new_head=config.new_head)
     return _finished(model, config)
 
