@@ -292,7 +292,7 @@ PREDICTIONS = {
         [],
         "expected at least one example",
     ),
-    "no bins": (numbers(), ["--bins", "0"], "bins: expected an integer >= 1"),
+    "no bins": (numbers(), ["--bins", "0"], "bins: expected an integer in [1, 10000]"),
     "calibrated on a missing file": (numbers(), ["--calibrate-on", "none.parquet"], "none.parquet"),
     "calibrated on itself": (numbers(), ["--calibrate-on", "p.parquet"], "p.parquet"),
 }

@@ -37,7 +37,7 @@ def test_every_field_says_what_it_is():
             lambda: DataConfig(validation_fraction=1.0),
             r"data.validation_fraction: expected a share in \(0, 1\), got 1.0",
         ),
-        (lambda: DataConfig(max_length=0), "data.max_length: expected an integer >= 1, got 0"),
+        (lambda: DataConfig(max_length=0), r"data.max_length: expected an integer in \[1, 2\^31\), got 0"),
         (lambda: DataConfig(train_examples=1), "data.train_examples: expected at least 2, got 1"),
         (lambda: ModelConfig(name="pretrained"), "model.path: expected .* got None"),
         (lambda: ModelConfig(filter_widths=()), "model.filter_widths: expected one or more widths"),

@@ -22,6 +22,7 @@ from textmix.losses import resolve_class_weights
 from textmix.mixup import Mixup
 from textmix.models.build import build_model
 from textmix.models.pretrained import fit_padding, max_positions, proof_example
+from textmix.outcome import check_sizes
 from textmix.report import text_table
 
 _STEPS = 6
@@ -39,6 +40,7 @@ def examine(config: Config) -> Iterator[str]:
     """
     accelerator = start(config.train)
     splits = load_splits(config)
+    check_sizes(splits, config.data.path)
     yield f"Data: {config.data.path}\n{_describe_splits(splits)}"
     yield f"Labels\n{_describe_labels(splits)}"
     seed_generators(config.seed)
@@ -157,9 +159,9 @@ def _training_rate(
     examples: list[int] = []
     begin = time.perf_counter()
     for window in islice(windows(learner, splits.train, batches, config.mixup, epoch=0, first=0), _STEPS):
-        float(optimizer_step(learner, window, config.mixup.clean_weight).loss)  # waits for the device
+        float(optimizer_step(learner, window).loss)  # waits for the device
         seconds.append(time.perf_counter() - begin)
-        examples.append(sum(micro.global_rows for micro in window))
+        examples.append(window.rows)
         begin = time.perf_counter()
     counted = slice(1, None) if len(seconds) > 1 else slice(None)
     return sum(examples[counted]) / sum(seconds[counted])

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from textmix.config import DataConfig
+from textmix.config.bounds import check_statistics
+from textmix.config.data import is_encoding
 from textmix.errors import InputError
 
 
@@ -34,10 +36,7 @@ class EvaluateConfig:
     """Seed of the bootstrap and of the null band."""
 
     def __post_init__(self) -> None:
-        if self.bins < 1:
-            raise InputError(f"bins: expected an integer >= 1, got {self.bins!r}.")
-        if self.resamples < 100:
-            raise InputError(f"resamples: expected an integer >= 100, got {self.resamples!r}.")
+        check_statistics(self.bins, self.resamples)
         if self.seed < 0:
             raise InputError(f"seed: expected an integer >= 0, got {self.seed!r}.")
 
@@ -59,10 +58,7 @@ class CompareConfig:
     def __post_init__(self) -> None:
         if len(self.paths) < 2:
             raise InputError(f"paths: expected two or more runs or files to compare, got {list(self.paths)}.")
-        if self.bins < 1:
-            raise InputError(f"bins: expected an integer >= 1, got {self.bins!r}.")
-        if self.resamples < 100:
-            raise InputError(f"resamples: expected an integer >= 100, got {self.resamples!r}.")
+        check_statistics(self.bins, self.resamples)
         if self.seed < 0:
             raise InputError(f"seed: expected an integer >= 0, got {self.seed!r}.")
 
@@ -114,6 +110,8 @@ class PredictConfig:
             raise InputError(f"threshold: expected none beside target_accuracy, got {self.threshold!r}.")
         if self.validation is not None and self.target_accuracy is None:
             raise InputError(f"validation: expected target_accuracy beside it, got {self.validation!r} alone.")
+        if not is_encoding(self.encoding):
+            raise InputError(f"encoding: expected one such as utf-8 or latin-1, got {self.encoding!r}.")
         for key in ("max_length", "batch_size", "threads"):
             if vars(self)[key] is not None and vars(self)[key] < 1:
                 raise InputError(f"{key}: expected an integer >= 1, got {vars(self)[key]!r}.")
@@ -147,11 +145,10 @@ class EvaluateModelConfig:
     """CPU threads; null takes all cores."""
 
     def __post_init__(self) -> None:
-        for key in ("batch_size", "bins", "threads"):
+        check_statistics(self.bins, self.resamples)
+        for key in ("batch_size", "threads"):
             if vars(self)[key] is not None and vars(self)[key] < 1:
                 raise InputError(f"{key}: expected an integer >= 1, got {vars(self)[key]!r}.")
-        if self.resamples < 100:
-            raise InputError(f"resamples: expected an integer >= 100, got {self.resamples!r}.")
         if self.seed < 0:
             raise InputError(f"seed: expected an integer >= 0, got {self.seed!r}.")
         if self.calibrate_split == self.split:

@@ -20,8 +20,8 @@ from textmix.files import write_text
 
 CONFIG, SUMMARY, LOCK = "config.yaml", "summary.json", ".lock"
 
-_FREE = {"train.checkpoint_every", "train.keep_checkpoints"}
-"""Keys that do not decide what a run results in, and may change when it goes on."""
+_FREE = {"train.checkpoint_every", "train.keep_checkpoints", "train.auto_batch"}
+"""Keys that may change when a run goes on; the last one, so that a run that ran out of memory can."""
 _RESULTS = (SUMMARY, "checkpoints", "metrics.jsonl", "timing.jsonl", "epochs")
 """What says how far a run has come, in the order in which it is deleted."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
@@ -144,8 +144,11 @@ def _untuple(value: Any) -> Any:
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: expected the configuration of a run, got: {error}") from error
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{path}: expected the configuration of a run, got: {reason}; give another --output_dir."
+        ) from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected the configuration of a run, got {type(values).__name__}.")
     return values

@@ -11,7 +11,6 @@ from accelerate import Accelerator
 from textmix.config import Config, DataConfig, MixupConfig, ModelConfig, TrainConfig
 from textmix.data import load_splits
 from textmix.engine import fit, predict_logits, seed_generators
-from textmix.engine.loop import mixup_of_epoch
 from textmix.errors import RunError
 from textmix.metrics import nll
 from textmix.mixup import Mixup
@@ -119,7 +118,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_where(config, tmp_path)
 
 def test_mixing_starts_and_ends_with_its_epochs():
     config = Config(mixup=MixupConfig(alpha=0.4, start_epoch=1, off_last_epochs=2), train=TrainConfig(epochs=5))
-    assert [mixup_of_epoch(config, epoch).alpha for epoch in range(5)] == [0, 0.4, 0.4, 0, 0]
+    assert [config.mixup.of_epoch(epoch, 5).alpha for epoch in range(5)] == [0, 0.4, 0.4, 0, 0]
 
 
 def test_a_lstm_trains_mixed(config, tmp_path):

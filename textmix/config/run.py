@@ -1,9 +1,10 @@
 """What is measured and kept, and the whole run."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from textmix.config.bounds import check
+from textmix.config.bounds import check, check_statistics
 from textmix.config.data import DataConfig
 from textmix.config.model import NETWORKS, ModelConfig, PeftConfig
 from textmix.config.training import LossConfig, MixupConfig, TrainConfig
@@ -25,8 +26,7 @@ class EvalConfig:
     Gaussian pixels, as long or as bright as the training examples."""
 
     def __post_init__(self) -> None:
-        check(self.bins >= 1, "eval.bins", "an integer >= 1", self.bins)
-        check(self.resamples >= 100, "eval.resamples", "an integer >= 100", self.resamples)
+        check_statistics(self.bins, self.resamples, "eval.")
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,10 @@ class ExportConfig:
     """Hub id (user/name) to upload the model and its card to, with the token of `hf auth login`; null stays here."""
     private: bool = False
     """Make the repository on the Hub private."""
+
+    def __post_init__(self) -> None:
+        named = self.push_to_hub is None or re.fullmatch(r"[\w.-]+/[\w.-]+", self.push_to_hub, re.ASCII) is not None
+        check(named, "export.push_to_hub", "a Hub id (user/name)", self.push_to_hub)
 
 
 @dataclass(frozen=True)

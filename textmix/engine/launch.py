@@ -30,7 +30,7 @@ def start(config: TrainConfig) -> Accelerator:
         logging.getLogger("textmix").setLevel(logging.ERROR)  # one voice is enough
     transformers.utils.logging.disable_progress_bar()  # saving a model is no progress
     logger.info(
-        "%d process(es) on %s, %d thread(s) each, training in %s.",
+        "%d process(es) on %s, %d thread(s) each, in %s.",
         accelerator.num_processes,
         accelerator.device,
         torch.get_num_threads(),

@@ -57,10 +57,21 @@ class MicroBatch:
     inputs: Batch
     labels: Tensor
     mix: Mix
-    global_rows: int
-    """Rows of the micro-batch over all processes."""
+    seed: tuple[int, int, int, int]
+    """(seed, epoch, step, rank), of which its mix was drawn."""
     counts: bool
     """False for the row a process computes where there are fewer rows than processes: it adds nothing."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The micro-batches of one optimizer step, as far as they fall to one process."""
+
+    micros: list[MicroBatch]
+    rows: int
+    """Rows of all micro-batches over all processes."""
+    mixup: MixupConfig
+    """How they are mixed."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +88,8 @@ class StepResult:
 
 def windows(
     learner: Learner, examples: Examples, batches: list[Rows], mixup: MixupConfig, epoch: int, first: int
-) -> Iterator[list[MicroBatch]]:
-    """Yield the micro-batches of each optimizer step of an epoch, beginning with step `first`.
+) -> Iterator[Window]:
+    """Yield the window of each optimizer step of an epoch, beginning with step `first`.
 
     What is mixed with what depends on the seed, the epoch, the micro-batch's place in it and the process alone.
     """
@@ -87,52 +98,66 @@ def windows(
     shares = [share(rows, rank, processes) for rows in batches]
     plan = [mine if len(mine) else rows[:1] for mine, rows in zip(shares, batches, strict=True)]
     batches_read = read_batches(examples, plan[first * size :], accelerator.device, learner.config.train.workers)
-    window: list[MicroBatch] = []
+    micros: list[MicroBatch] = []
     for step, inputs in enumerate(batches_read, start=first * size):
         labels = inputs.pop("labels")
         seed = (learner.config.seed, epoch, step, rank)
         inputs = examples.transform(inputs, seed)
-        mix = draw(mixup, len(labels), seed=seed)
-        window.append(MicroBatch(inputs, labels, mix, len(batches[step]), counts=len(shares[step]) > 0))
-        if len(window) == size or step == len(batches) - 1:
-            yield window
-            window = []
+        micros.append(MicroBatch(inputs, labels, draw(mixup, len(labels), seed), seed, len(shares[step]) > 0))
+        if len(micros) == size or step == len(batches) - 1:
+            yield Window(micros, sum(map(len, batches[step + 1 - len(micros) : step + 1])), mixup)
+            micros = []
 
 
-def optimizer_step(learner: Learner, window: list[MicroBatch], clean_weight: float) -> StepResult:
+def optimizer_step(learner: Learner, window: Window) -> StepResult:
     """Take one optimizer step on the mean loss over the rows of all its micro-batches and processes.
 
     Nothing here reads a number back from the device.
     """
-    accelerator = learner.accelerator
-    targets = [micro.mix.targets(micro.labels, learner.num_classes) for micro in window]
-    rows = sum(micro.global_rows for micro in window)
-    mass = _window_mass(learner, window, targets)
+    return update(learner, window, accumulate(learner, learner.forward, window, weigh(learner, window)))
+
+
+def weigh(learner: Learner, window: Window) -> Tensor | None:
+    """Return the weight mass of all targets over all processes, None where classes have no weights."""
+    if learner.class_weights is None:
+        return None
+    targets = [micro.mix.targets(micro.labels, learner.num_classes) for micro in window.micros]
+    own = [target_mass(t, learner.class_weights) * m.counts for t, m in zip(targets, window.micros, strict=True)]
+    mass: Tensor = learner.accelerator.reduce(torch.stack(own).sum(), "sum")
+    return mass
+
+
+def accumulate(learner: Learner, forward: nn.Module, window: Window, mass: Tensor | None) -> Tensor:
+    """Add up the gradients of a window and return this process's part of its loss.
+
+    :param forward: that of the learner, which averages the gradients over the processes after the last micro-batch, or
+        the module inside, which leaves them as they are.
+    :param mass: what :func:`weigh` returned.
+    """
     losses = []
-    for i, (micro, target) in enumerate(zip(window, targets, strict=True)):
-        # Gradients are averaged over the processes once, after the last micro-batch.
-        with nullcontext() if i == len(window) - 1 else accelerator.no_sync(learner.forward):
-            mixed, clean = learner.forward(micro.inputs, micro.mix, clean_weight > 0 and not micro.mix.identity)
-            loss = _loss(learner, mixed, target, rows, mass)
+    weight = window.mixup.clean_weight
+    for i, micro in enumerate(window.micros):
+        target = micro.mix.targets(micro.labels, learner.num_classes)
+        with nullcontext() if i == len(window.micros) - 1 else learner.accelerator.no_sync(forward):
+            mixed, clean = forward(micro.inputs, micro.mix, weight > 0 and not micro.mix.identity)
+            loss = _loss(learner, mixed, target, window.rows, mass)
             if clean is not None:
                 labels = one_hot(micro.labels, learner.num_classes).float()
-                loss = loss + clean_weight * _loss(learner, clean, labels, rows, mass)
-            accelerator.backward(loss if micro.counts else loss * 0)
+                loss = loss + weight * _loss(learner, clean, labels, window.rows, mass)
+            learner.accelerator.backward(loss if micro.counts else loss * 0)
         losses.append(loss.detach() * micro.counts)
+    return torch.stack(losses).sum()
+
+
+def update(learner: Learner, window: Window, loss: Tensor) -> StepResult:
+    """Change the weights as the gradients of a window say."""
     limit = learner.config.train.max_grad_norm
-    norm = accelerator.clip_grad_norm_(learner.forward.parameters(), float("inf") if limit is None else limit)
+    limit = float("inf") if limit is None else limit
+    norm = learner.accelerator.clip_grad_norm_(learner.forward.parameters(), limit)
     learner.optimizer.step()
     learner.schedule.step()
     learner.optimizer.zero_grad()
-    return StepResult(torch.stack(losses).sum(), torch.as_tensor(norm), window[0].mix.weight)
-
-
-def _window_mass(learner: Learner, window: list[MicroBatch], targets: list[Tensor]) -> Tensor | None:
-    if learner.class_weights is None:
-        return None
-    own = [target_mass(t, learner.class_weights) * m.counts for t, m in zip(targets, window, strict=True)]
-    mass: Tensor = learner.accelerator.reduce(torch.stack(own).sum(), "sum")
-    return mass
+    return StepResult(loss, torch.as_tensor(norm), window.micros[0].mix.weight)
 
 
 def _loss(learner: Learner, logits: Tensor, targets: Tensor, rows: int, mass: Tensor | None) -> Tensor:

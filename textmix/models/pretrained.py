@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from textmix.config import Config, ModelConfig
 from textmix.data import Examples, Splits, TextExamples, resolve_packaged_model
 from textmix.data.batching import Indices
+from textmix.data.loading import loading
 from textmix.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -59,19 +59,15 @@ def load_weights(auto: Any, kind: str, config: ModelConfig, labels: dict[str, An
         another number of labels.
     """
     path = str(config.path)
-    try:
-        with quiet_loading():
-            model, info = auto.from_pretrained(
-                resolve_packaged_model(path),
-                dtype=torch.float32,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                **labels,
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"model.path: expected a Hugging Face {kind}, got {path!r}: {reason}") from error
+    with loading("model.path", f"a Hugging Face {kind}", path), quiet_loading():
+        model, info = auto.from_pretrained(
+            resolve_packaged_model(path),
+            dtype=torch.float32,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **labels,
+        )
     check_shapes(path, info["mismatched_keys"], labels["num_labels"], new_head=config.new_head)
     new = (*sorted(info["missing_keys"]), *sorted(name for name, _, _ in info["mismatched_keys"]))
     names = {name for name, _ in model.named_parameters()}

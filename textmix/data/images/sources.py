@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import ClassLabel, Features
 from PIL import Image
 
 from textmix.config import PACKAGED, DataConfig
 from textmix.data.labels import label_strings
-from textmix.data.readers import LABEL_NAMES, file_kind
-from textmix.data.sources import WHOLE, choose_splits, files_of_splits, is_local, load_hub
+from textmix.data.readers import LABEL_NAMES, declared_names, file_kind
+from textmix.data.sources import WHOLE, choose_splits, files_of_splits, is_local, load_hub, local_path
 from textmix.data.tables import Table, keep
 from textmix.errors import InputError
+from textmix.predictions.tables import first_line
 
 DIGITS = f"{PACKAGED}digits"
 """scikit-learn's 1,797 images of handwritten digits, 8 x 8 pixels."""
@@ -70,7 +70,7 @@ def read_images(path: str, data: DataConfig, *, labelled: bool = True) -> dict[s
         if path != DIGITS:
             raise InputError(f"data.path: expected {DIGITS} for images, got {path!r}.")
         return {WHOLE: _digits()}
-    local = Path(path).expanduser()
+    local = local_path(path)
     if local.exists() and (data.subset or data.revision):
         raise InputError(f"data.subset and data.revision: expected null for the file or folder {path!r}.")
     wanted = Columns(data.image_column, data.label_column) if labelled else Columns(None, None)
@@ -128,8 +128,8 @@ def _parquet(split: str, files: list[Path], wanted: Columns) -> Table:
 
     try:
         return keep(str(files[0]), split, ("images", wanted, *map(_stamp, files)), batches)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{files[0]}: can't be read ({str(error).splitlines()[0][:300]}).") from error
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{files[0]}: can't be read ({first_line(error)}); write it again.") from error
 
 
 def _in_memory(path: str, split: str, fingerprint: str, batches: list[pa.RecordBatch], wanted: Columns) -> Table:
@@ -149,8 +149,7 @@ def _columns(batch: pa.RecordBatch, wanted: Columns, where: str) -> pa.RecordBat
     columns = {"image": _images(batch.column(found["image"]), f"{where}: column {found['image']!r}")}
     names: tuple[str, ...] | None = None
     if "label" in found:
-        feature = Features.from_arrow_schema(batch.schema)[found["label"]]
-        names = tuple(feature.names) if isinstance(feature, ClassLabel) else None
+        names = declared_names(batch.schema, found["label"], where)
         columns["label"] = label_strings(batch.column(found["label"]), names, f"{where}: column {found['label']!r}")
     if "id" in found:
         columns["id"] = batch.column("id").cast(pa.string())
