@@ -1,4 +1,4 @@
-"""A training step reads nothing back from the device: on a GPU every such read would wait for all the work before it."""
+"""A training step reads nothing back from the device: on a GPU each such read would wait for all work before it."""
 
 from dataclasses import replace
 from types import SimpleNamespace
