@@ -59,7 +59,7 @@ def read_run(folder: Path, summary: Mapping[str, Any] | None = None) -> Material
         ood={path.stem.removeprefix(OOD_PREFIX): load(path, labelled=False) for path in ood},
         config=read_config(folder / "config.yaml"),
         epochs={int(path.stem): _read_epoch(path) for path in (folder / "epochs").glob("*.parquet")},
-        history=_read_history(folder / "metrics.jsonl"),
+        history=read_history(folder / "metrics.jsonl"),
         has_model=(folder / "model").is_dir(),
     )
 
@@ -106,7 +106,11 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _read_history(path: Path) -> list[dict[str, Any]]:
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Read what metrics.jsonl holds of the validation metrics, one record an epoch; empty where there is no file.
+
+    :raises InputError: it is no JSON.
+    """
     if not path.exists():
         return []
     try:
