@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,6 +63,23 @@ def parse(parser: ArgumentParser, kind: type[T], argv: Sequence[str]) -> tuple[T
     except InputError as error:  # out of bounds
         raise InputError(f"{_place(str(error).partition(':')[0], argv)}{error}") from error
     return kind(**vars(options)), str(files[-1]) if files else None
+
+
+def read_values(kind: type[T], values: Mapping[str, Any], place: str) -> T:
+    """Read nested `values`, as a YAML file would hold them, into a `kind`, with the checks of :func:`parse`.
+
+    :param place: names them in an error, as a file's name would.
+    :raises InputError: an unknown key, or a value of the wrong type or out of bounds.
+    """
+    parser = make_parser(kind, "", "")
+    try:
+        read = parser.parse_object(dict(values))
+        read.pop("config", None)
+        return kind(**vars(parser.instantiate(read)))
+    except ArgumentError as error:
+        raise InputError(_explain(" ".join(str(error).split()), parser, ["--config", place])) from error
+    except InputError as error:  # out of bounds
+        raise InputError(f"{place}: {error}") from error
 
 
 def guard(main: Callable[[], None]) -> int:

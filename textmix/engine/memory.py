@@ -11,7 +11,8 @@ from accelerate.utils.memory import find_executable_batch_size, should_reduce_ba
 from torch import Tensor
 
 from textmix.engine.randomness import random_state, set_random_state
-from textmix.engine.steps import Batch, Learner, MicroBatch, StepResult, Window, accumulate, update, weigh
+from textmix.engine.reading import Batch
+from textmix.engine.steps import Learner, MicroBatch, StepResult, Window, accumulate, update, weigh
 from textmix.errors import RunError
 from textmix.mixup import draw
 

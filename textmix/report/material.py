@@ -63,7 +63,7 @@ def read_run(folder: Path, summary: Mapping[str, Any] | None = None) -> Material
         epochs={
             int(path.stem): _read_epoch(path) for path in (folder / "epochs").glob("*.parquet") if path.stem.isdecimal()
         },
-        history=_read_history(folder / "metrics.jsonl"),
+        history=read_history(folder / "metrics.jsonl"),
         has_model=(folder / "model").is_dir(),
     )
 
@@ -135,7 +135,11 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, (str, int, float))
 
 
-def _read_history(path: Path) -> list[dict[str, Any]]:
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Read what metrics.jsonl holds of the validation metrics, one record an epoch; empty where there is no file.
+
+    :raises InputError: it is no JSON.
+    """
     if not path.exists():
         return []
     try:
