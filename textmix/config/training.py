@@ -95,8 +95,9 @@ class TrainConfig:
     """Which epoch becomes the model: lowest validation NLL, highest validation accuracy, or the last one."""
     patience: int | None = None
     """Stop when select has not improved for this many epochs; null trains to the end."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Precision of training; auto is what accelerate's launcher was told, else fp32. Evaluation is always fp32."""
+    precision: Literal["launcher", "auto", "fp32", "bf16", "fp16"] = "launcher"
+    """Precision of training: launcher is what accelerate's launcher was told, fp32 without one; auto is bf16 where the
+    processor or the GPU computes in it, else fp32. Evaluation is always fp32."""
     length_buckets: bool = True
     """Batch texts of like length: less padding, and less padding in a mixed pair; false pairs uniformly (the paper)."""
     workers: int = 0
