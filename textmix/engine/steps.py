@@ -78,6 +78,8 @@ class StepResult:
     """Norm of the gradient before clipping."""
     weight: Tensor
     """Lambda of the first micro-batch, on the host."""
+    learning_rate: float
+    """What the step was taken with."""
 
 
 class _Batches(Dataset[Batch]):
@@ -144,10 +146,11 @@ def optimizer_step(learner: Learner, window: list[MicroBatch], clean_weight: flo
         losses.append(loss.detach() * micro.counts)
     limit = learner.config.train.max_grad_norm
     norm = accelerator.clip_grad_norm_(learner.forward.parameters(), float("inf") if limit is None else limit)
+    rate = float(learner.schedule.get_last_lr()[0])
     learner.optimizer.step()
     learner.schedule.step()
     learner.optimizer.zero_grad()
-    return StepResult(torch.stack(losses).sum(), torch.as_tensor(norm), window[0].mix.weight)
+    return StepResult(torch.stack(losses).sum(), torch.as_tensor(norm), window[0].mix.weight, rate)
 
 
 def _window_mass(learner: Learner, window: list[MicroBatch], targets: list[Tensor]) -> Tensor | None:
