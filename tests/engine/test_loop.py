@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -114,6 +115,18 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_where(config, tmp_path)
         RunError, match=r"the loss is (nan|inf|-inf) at step \d+ \(epoch 1, lambda 1, learning rate 1e\+30\)"
     ):
         train(replace(config, train=wild), tmp_path / "run")
+
+
+def test_the_learning_rate_it_says_is_that_of_the_step(config, tmp_path):
+    """The record may be a few steps late, and the rate another by then."""
+    wild = replace(
+        config.train, optimizer="sgd", learning_rate=1e30, max_grad_norm=None, schedule="linear", log_every=7
+    )
+    with pytest.raises(RunError, match="at step ") as error:
+        train(replace(config, train=wild), tmp_path / "run")
+    step, rate = re.search(r"at step (\d+) .* learning rate (\S+)\)", str(error.value)).groups()
+    assert int(step) % 7 != 0
+    assert float(rate) == pytest.approx(1e30 * (1 - (int(step) - 1) / (4 * 10)), rel=1e-3)
 
 
 def test_mixing_starts_and_ends_with_its_epochs():

@@ -10,17 +10,17 @@ from accelerate.utils import broadcast
 from transformers import PreTrainedModel
 
 from textmix.config import Config, TrainConfig
-from textmix.data import Splits, epoch_batches
+from textmix.data import Splits
+from textmix.engine.learner import batches_of_epoch, make_learner, steps_per_epoch
 from textmix.engine.memory import step_in_memory
-from textmix.engine.optimization import make_optimizer, make_schedule, total_steps
+from textmix.engine.optimization import total_steps
 from textmix.engine.predict import predict_logits
 from textmix.engine.progress import Progress, at_start, load_best, restore, save
 from textmix.engine.randomness import seed_generators
 from textmix.engine.record import Recorder
-from textmix.engine.steps import Forward, Learner, Window, windows
+from textmix.engine.steps import Learner, Window, windows
 from textmix.engine.stop import StopRequest, agreed, leave, others_alive, stop_requests
 from textmix.errors import RunError
-from textmix.losses import resolve_class_weights
 from textmix.metrics import CalibrationState
 from textmix.mixup import Mixup
 
@@ -74,9 +74,9 @@ def fit(
     """
     train = config.train
     seed_generators(config.seed, accelerator.process_index)  # dropout differs between the processes, the weights do not
-    learner = _prepare(accelerator, model, mixup, splits, config)
+    learner = make_learner(accelerator, model, mixup, splits, config)
     progress = restore(learner, model, at_start(learner, splits), run_dir)
-    steps = total_steps(train, _steps_per_epoch(accelerator, splits, train))
+    steps = total_steps(train, steps_per_epoch(accelerator, splits, train))
     record = Recorder(run_dir, steps, progress, accelerator.is_main_process)
     with stop_requests() as request, others_alive(accelerator, progress):
         run = _Run(learner, model, splits, record, progress, request, run_dir)
@@ -104,33 +104,6 @@ def _result(progress: Progress, train: TrainConfig) -> FitResult:
     )
 
 
-def _prepare(accelerator: Accelerator, model: PreTrainedModel, mixup: Mixup, splits: Splits, config: Config) -> Learner:
-    counts = torch.from_numpy(splits.class_counts)
-    weights = resolve_class_weights(config.loss, counts)
-    # Moved first: an optimizer made before would hold the parameters of another device.
-    forward = accelerator.prepare_model(Forward(model.to(accelerator.device), mixup))
-    optimizer = make_optimizer(model, config.train)
-    schedule = make_schedule(optimizer, config.train, _steps_per_epoch(accelerator, splits, config.train))
-    return Learner(
-        accelerator=accelerator,
-        forward=forward,
-        optimizer=accelerator.prepare_optimizer(optimizer),
-        schedule=schedule,
-        config=config,
-        class_weights=None if weights is None else weights.to(accelerator.device),
-        num_classes=len(splits.label_names),
-    )
-
-
-def _global_batch(accelerator: Accelerator, config: TrainConfig) -> int:
-    return config.batch_size * int(accelerator.num_processes)
-
-
-def _steps_per_epoch(accelerator: Accelerator, splits: Splits, config: TrainConfig) -> int:
-    batches = math.ceil(len(splits.train) / _global_batch(accelerator, config))
-    return math.ceil(batches / config.gradient_accumulation_steps)
-
-
 def _over(progress: Progress, train: TrainConfig) -> bool:
     out_of_patience = train.patience is not None and progress.epoch - progress.best_epoch >= train.patience
     return progress.epoch == train.epochs or progress.step == train.max_steps or out_of_patience
@@ -141,13 +114,7 @@ def _train_epoch(run: _Run) -> None:
     learner, progress, examples = run.learner, run.progress, run.splits.train
     config, train = learner.config, learner.config.train
     learner.forward.train()
-    batches = epoch_batches(
-        len(examples) if examples.lengths is None else examples.lengths,
-        _global_batch(learner.accelerator, train),
-        seed=config.seed,
-        epoch=progress.epoch,
-        length_buckets=train.length_buckets,
-    )
+    batches = batches_of_epoch(learner.accelerator, run.splits, config, progress.epoch)
     last = math.ceil(len(batches) / train.gradient_accumulation_steps)
     mixup = config.mixup.of_epoch(progress.epoch, train.epochs)
     for window in windows(learner, examples, batches, mixup, progress.epoch, first=progress.step_in_epoch):
@@ -218,11 +185,11 @@ def _losses(run: _Run) -> torch.Tensor:
     bad = (~losses.isfinite()).nonzero()
     if len(bad):
         where = int(bad[0])
-        weight = progress.pending[where].weight.flatten()[0].item()
+        step = progress.pending[where]
+        drawn = f"lambda {step.weight.flatten()[0].item():.4g}, learning rate {step.learning_rate:.4g}"
         raise RunError(
             f"the loss is {losses[where].item()} at step {progress.step - len(losses) + 1 + where} (epoch "
-            f"{progress.epoch + 1}, lambda {weight:.4g}, learning rate {_rate(run):.4g}): lower train.learning_rate or "
-            "train.max_grad_norm, or use fp32."
+            f"{progress.epoch + 1}, {drawn}): lower train.learning_rate or train.max_grad_norm, or use fp32."
         )
     return losses
 
@@ -236,13 +203,9 @@ def _log(run: _Run) -> None:
         step=progress.step,
         loss=_losses(run).mean().item(),
         gradient_norm=torch.stack([result.gradient_norm for result in progress.pending]).mean().item(),
-        learning_rate=_rate(run),
+        learning_rate=progress.pending[-1].learning_rate,
     )
     progress.pending.clear()
-
-
-def _rate(run: _Run) -> float:
-    return float(run.learner.schedule.get_last_lr()[0])
 
 
 def _validate(run: _Run) -> dict[str, float]:

@@ -201,9 +201,10 @@ def _plain(progress: Progress) -> dict[str, object]:
 
 
 def _row(result: StepResult) -> list[float]:
-    return [result.loss.item(), result.gradient_norm.item(), result.weight.flatten()[0].item()]
+    weight = result.weight.flatten()[0].item()
+    return [result.loss.item(), result.gradient_norm.item(), weight, result.learning_rate]
 
 
 def _result(row: list[float], device: torch.device) -> StepResult:
     loss, norm = (torch.tensor(value, device=device) for value in row[:2])
-    return StepResult(loss, norm, torch.tensor(row[2]))
+    return StepResult(loss, norm, torch.tensor(row[2]), row[3])

@@ -84,6 +84,8 @@ class StepResult:
     """Norm of the gradient before clipping."""
     weight: Tensor
     """Lambda of the first micro-batch, on the host."""
+    learning_rate: float
+    """What the step was taken with."""
 
 
 def windows(
@@ -154,10 +156,11 @@ def update(learner: Learner, window: Window, loss: Tensor) -> StepResult:
     limit = learner.config.train.max_grad_norm
     limit = float("inf") if limit is None else limit
     norm = learner.accelerator.clip_grad_norm_(learner.forward.parameters(), limit)
+    rate = float(learner.schedule.get_last_lr()[0])
     learner.optimizer.step()
     learner.schedule.step()
     learner.optimizer.zero_grad()
-    return StepResult(loss, torch.as_tensor(norm), window.micros[0].mix.weight)
+    return StepResult(loss, torch.as_tensor(norm), window.micros[0].mix.weight, rate)
 
 
 def _loss(learner: Learner, logits: Tensor, targets: Tensor, rows: int, mass: Tensor | None) -> Tensor:
