@@ -69,7 +69,7 @@ def two_steps(model, splits, config, device):
     batches = list(np.arange(32).reshape(4, 8))
     with Reads() as reads:
         steps = windows(replace(learner, accelerator=there), splits.train, batches, config.mixup, epoch=0, first=0)
-        results = [optimizer_step(learner, window, config.mixup.clean_weight) for window in steps]
+        results = [optimizer_step(learner, window) for window in steps]
     assert {result.loss.device for result in results} == {device}
     assert len(results) == 2
     return reads.count
