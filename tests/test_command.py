@@ -54,6 +54,12 @@ def test_hyphens_are_underscores_in_flags_alone():
     assert (config.train.max_steps, config.output_dir) == (7, "my-runs")
 
 
+@pytest.mark.parametrize(("words", "skips"), [((), True), (("false",), False), (("true",), True)])
+def test_a_flag_alone_means_true(words, skips):
+    config = read("--data.skip_corrupt", *words, "--seed", "3")
+    assert (config.data.skip_corrupt, config.seed) == (skips, 3)
+
+
 def test_no_options_are_the_defaults():
     assert parse(PARSER, Config, []) == (Config(), None)
 
@@ -71,7 +77,10 @@ def test_no_options_are_the_defaults():
         (["--train.max_steps", "a"], "train.max_steps: expected an integer or null, got 'a'."),
         (["--mixup.labels", "hard"], "mixup.labels: expected one of soft, dominant, got 'hard'."),
         (["--train.length_buckets", "maybe"], "train.length_buckets: expected true or false, got 'maybe'."),
-        (["--loss.class_weights", "x"], "loss.class_weights: expected one of none, balanced or a list, got 'x'."),
+        (
+            ["--loss.class_weights", "x"],
+            "loss.class_weights: expected one of none, balanced or a list such as [a, b], got 'x'.",
+        ),
     ],
 )
 def test_mistakes_in_flags_are_one_sentence(argv, message):
@@ -88,8 +97,8 @@ def test_mistakes_in_flags_are_one_sentence(argv, message):
         ("train: {epochs: 2.5}", "train.epochs: expected an integer, got '2.5'."),
         ("mixup: {alpha: -1}", "mixup.alpha: expected a finite number >= 0, got -1."),
         ("mixup: {alpha: [1", "did not find expected"),
-        ("- 1", "Unexpected config"),
-        ("", "Unexpected config"),
+        ("- 1", "expected options as `key: value`, got a list"),
+        ("", "expected options as `key: value`, got nothing"),
     ],
 )
 def test_mistakes_in_files_name_the_file(tmp_path, text, message):

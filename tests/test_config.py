@@ -37,7 +37,7 @@ def test_every_field_says_what_it_is():
             lambda: DataConfig(validation_fraction=1.0),
             r"data.validation_fraction: expected a share in \(0, 1\), got 1.0",
         ),
-        (lambda: DataConfig(max_length=0), "data.max_length: expected an integer >= 1, got 0"),
+        (lambda: DataConfig(max_length=0), r"data.max_length: expected an integer in \[1, 2\^31\), got 0"),
         (lambda: DataConfig(train_examples=1), "data.train_examples: expected at least 2, got 1"),
         (lambda: ModelConfig(name="pretrained"), "model.path: expected .* got None"),
         (lambda: ModelConfig(filter_widths=()), "model.filter_widths: expected one or more widths"),
@@ -53,6 +53,18 @@ def test_every_field_says_what_it_is():
         (lambda: TrainConfig(max_steps=0), "train.max_steps: expected an integer >= 1, or null, got 0"),
         (lambda: TrainConfig(learning_rate=0.0), "train.learning_rate: expected a finite number > 0, got 0.0"),
         (lambda: TrainConfig(warmup=1.5), r"train.warmup: expected a share in \[0, 1\], got 1.5"),
+        (lambda: Config(data=DataConfig(image_column="image")), "model.name: expected one of vgg16, .* got 'cnn'"),
+        (lambda: Config(model=ModelConfig(name="vgg16")), "model.name: expected one of cnn, lstm, .* got 'vgg16'"),
+        (
+            lambda: Config(
+                data=DataConfig(image_column="image"), model=ModelConfig(name="vgg16"), mixup=MixupConfig(alpha=0.3)
+            ),
+            r"mixup.site: expected input \(the pixels\), .* for images, got 'embedding'",
+        ),
+        (
+            lambda: Config(mixup=MixupConfig(alpha=0.3, site="input")),
+            "mixup.site: expected embedding, .* for texts, got 'input'",
+        ),
         (lambda: Config(seed=-1), "seed: expected an integer in"),
     ],
 )

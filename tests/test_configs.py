@@ -30,6 +30,12 @@ def test_it_loads_and_its_header_gives_the_command(path):
     assert any(f"textmix/train.py --config configs/{path.name}" in line for line in comment)
 
 
+def test_the_quickstart_compares_mixup_with_none():
+    """It sets alpha to 0 for its first run, and leaves its second to the configuration."""
+    compared = [path for path in CONFIGS if path.stem in ("tweets_cnn", "tweets_minilm")]
+    assert [load(path).mixup.active for path in compared] == [True, True]
+
+
 @pytest.fixture
 def another_precision():
     """Let accelerate, which chooses its precision once for a process, choose again; before and after."""

@@ -15,7 +15,13 @@ from trainer_kit import (
 from transformers import (
     BertForSequenceClassification,
     PreTrainedTokenizerFast,
+    ResNetConfig,
+    ResNetForImageClassification,
+    ViTImageProcessorPil,
 )
+
+from textmix.mixup import mixer
+from textmix.mixup.hook import blend
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +72,17 @@ def test_example_of_a_loop(topics, saved, monkeypatch, capsys):
     train, validation = topics / "train.csv", topics / "validation.csv"
     run_script(monkeypatch, EXAMPLES / "custom_loop.py", model=saved, train=train, validation=validation, epochs=2)
     assert re.search(r"epoch 2: loss .*\naccuracy 0\.\d+, expected calibration", capsys.readouterr().out)
+
+
+def test_the_same_loop_on_images(tmp_path, pictures, monkeypatch, capsys):
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=5)
+    ResNetForImageClassification(config).save_pretrained(tmp_path / "tiny")
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "tiny")
+    mixed = []
+    monkeypatch.setattr(mixer, "blend", lambda *args, **named: mixed.append(args[0].shape) or blend(*args, **named))
+    run_script(
+        monkeypatch, EXAMPLES / "custom_loop.py", model=tmp_path / "tiny", train=pictures / "train",
+        validation=pictures / "test", epochs=2,
+    )  # fmt: skip
+    assert mixed == [(32, 3, 32, 32)] * 2
+    assert re.search(r"epoch 2: loss .*\naccuracy \d\.\d+, expected calibration", capsys.readouterr().out)

@@ -13,7 +13,7 @@ from textmix import train
 from textmix.command import guard, make_parser, parse
 from textmix.config import Config
 from textmix.errors import InputError
-from textmix.options import CompareConfig, EvaluateConfig, EvaluateModelConfig, PredictConfig, ReportConfig
+from textmix.options import CompareConfig, EvaluateConfig, EvaluateModelConfig, PredictConfig, ReportConfig, SweepConfig
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,6 +101,16 @@ def doctor(argv: Sequence[str]) -> None:
     sys.stdout.write("Nothing stands in the way of this run.\n")
 
 
+def sweep(argv: Sequence[str]) -> None:
+    """Train a grid of methods, data sets, models and seeds, and compare them."""
+    parser = make_parser(SweepConfig, "textmix sweep", _first_line(sweep))
+    config, config_file = parse(parser, SweepConfig, argv)
+
+    from textmix.sweep import sweep as run_sweep
+
+    run_sweep(config, "sweep" if config_file is None else Path(config_file).stem)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": train.main,
     "predict": predict,
@@ -108,6 +118,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "compare": compare,
     "report": report,
     "doctor": doctor,
+    "sweep": sweep,
 }
 
 

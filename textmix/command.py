@@ -1,13 +1,17 @@
 """From a command line to a configuration, and from an exception to an exit code."""
 
 import difflib
+import errno
 import logging
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
 from textmix.errors import InputError, RunError
@@ -16,6 +20,11 @@ T = TypeVar("T")
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 """Exit codes; an exception that is not ours keeps its traceback, and makes Python exit with FAILED."""
+
+_MOST_ALIASES = 20
+"""More of them, each of several others, would fill the memory from a file of a few lines."""
+_MOST_BRACKETS = 1000
+"""Thousands of them, one in the other, keep YAML busy for minutes."""
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
@@ -28,6 +37,9 @@ def make_parser(kind: type[Any], prog: str, description: str, skip: Sequence[str
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
     parser.add_argument("--config", action="config", help="YAML file with any of the options below; flags override it.")
     parser.add_class_arguments(kind, skip=set(skip))
+    for action in parser._actions:
+        if action.metavar == "{true,false}":  # the flag alone means true
+            action.nargs, action.const = "?", True
     return parser
 
 
@@ -37,16 +49,37 @@ def parse(parser: ArgumentParser, kind: type[T], argv: Sequence[str]) -> tuple[T
     :raises InputError: an unknown key, a value of the wrong type or out of bounds, a file that can't be read.
     """
     argv = [_underscored(word) for word in argv]
+    for file in _files(argv):
+        _check_file(Path(file))
     try:
         values = parser.parse_args(argv)
     except ArgumentError as error:
         raise InputError(_explain(" ".join(str(error).split()), parser, argv)) from error
+    for key, value in values.items():
+        _check_texts(key, value)
     files = values.pop("config")
     try:
         options = parser.instantiate(values)
     except InputError as error:  # out of bounds
         raise InputError(f"{_place(str(error).partition(':')[0], argv)}{error}") from error
     return kind(**vars(options)), str(files[-1]) if files else None
+
+
+def read_values(kind: type[T], values: Mapping[str, Any], place: str) -> T:
+    """Read nested `values`, as a YAML file would hold them, into a `kind`, with the checks of :func:`parse`.
+
+    :param place: names them in an error, as a file's name would.
+    :raises InputError: an unknown key, or a value of the wrong type or out of bounds.
+    """
+    parser = make_parser(kind, "", "")
+    try:
+        read = parser.parse_object(dict(values))
+        read.pop("config", None)
+        return kind(**vars(parser.instantiate(read)))
+    except ArgumentError as error:
+        raise InputError(_explain(" ".join(str(error).split()), parser, ["--config", place])) from error
+    except InputError as error:  # out of bounds
+        raise InputError(f"{place}: {error}") from error
 
 
 def guard(main: Callable[[], None]) -> int:
@@ -59,9 +92,25 @@ def guard(main: Callable[[], None]) -> int:
     except (InputError, RunError) as error:
         sys.stderr.write(f"error: {error}\n")
         return BAD_INPUT if isinstance(error, InputError) else FAILED
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        sys.stderr.write(f"error: {str(error.filename)[:80]}...: expected a path, got one that is too long.\n")
+        return BAD_INPUT
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "can't allocate memory" not in str(error):
+            raise
+        sys.stderr.write(f"error: out of memory ({_wanted(error)}); lower the sizes that the options ask for.\n")
+        return FAILED
     finally:
         logger.removeHandler(handler)
     return DONE
+
+
+def _wanted(error: BaseException) -> str:
+    """Return what was asked for, out of an allocator's long story."""
+    found = re.search(r"(?:tried to allocate|Unable to allocate|of size) ([\d.]+ ?\w*)", str(error))
+    return f"{found[1]} asked for" if found else type(error).__name__
 
 
 def _underscored(word: str) -> str:
@@ -75,7 +124,8 @@ _TYPES = {
     "<class 'int'>": "an integer",
     "<class 'str'>": "a text",
     "<class 'bool'>": "true or false",
-    "<class 'tuple'>": "a list",
+    "<class 'tuple'>": "a list such as [a, b]",
+    "<class 'dict'>": "a mapping such as {a: b}",
     "<class 'NoneType'>": "null",
 }
 
@@ -91,12 +141,14 @@ def _explain(message: str, parser: ArgumentParser, argv: Sequence[str]) -> str:
         return f"{_where(argv)}unknown key {match[1]}{_closest('--' + match[1], known)}"
     if match := re.match(r'Parser key "(\S+)":? (.*)', message):
         key, problem = match.groups()
-        value = re.search(r"(?:Got value|Given value): (.*)$", problem)
+        value = re.search(r"(?:Got value|Given value):\s?(.*?)(?: Given value type: .*)?$", problem)
         expected = [
             _describe(kind) for kind in re.findall(r"Expected (?:an? )?(<class '\w+'>|typing\.Literal\[.*?\])", problem)
         ]
         if value and expected:
             return f"{_place(key, argv)}{key}: expected {' or '.join(expected)}, got {value[1]!r}."
+        if inline := re.match(r"Unable to load config ['\"](.*?)['\"]", problem):
+            return f"{_place(key, argv)}{key}: expected options or a file of them, got {inline[1]!r}."
         return f"{key}: {problem}."
     return f"{_where(argv)}{message.removeprefix('Problems parsing config: ')}."
 
@@ -116,6 +168,62 @@ def _place(key: str, argv: Sequence[str]) -> str:
 
 
 def _where(argv: Sequence[str]) -> str:
-    files = [value for flag, value in pairwise(argv) if flag == "--config"]
-    files += [word.removeprefix("--config=") for word in argv if word.startswith("--config=")]
+    files = _files(argv)
     return f"{files[-1]}: " if files else ""
+
+
+def _files(argv: Sequence[str]) -> list[str]:
+    files = [value for flag, value in pairwise(argv) if flag == "--config"]
+    return files + [word.removeprefix("--config=") for word in argv if word.startswith("--config=")]
+
+
+def _check_file(path: Path) -> None:
+    """Refuse a configuration file that YAML would read, but nobody can have meant.
+
+    :raises InputError: it is no text, no mapping, holds a key twice, or unfolds into more than it says.
+    """
+    if not path.is_file():  # the parser says so; a pipe can be read only once
+        return
+    try:
+        text = path.read_text(encoding="utf-8")
+        if text.count("[") + text.count("{") > _MOST_BRACKETS:
+            raise InputError(f"{path}: expected options as `key: value`, got more than {_MOST_BRACKETS} brackets.")
+        aliases = sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader))
+        if aliases > _MOST_ALIASES:
+            raise InputError(f"{path}: expected at most {_MOST_ALIASES} aliases (*name), got {aliases}; write it out.")
+        root = yaml.compose(text, yaml.SafeLoader)
+        twice = next(_repeated(root), None)
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected YAML in UTF-8, got other bytes; convert the file.") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: expected options as `key: value`, got values nested without end.") from error
+    except yaml.YAMLError:  # the parser says where
+        return
+    if not isinstance(root, yaml.MappingNode):
+        got = "nothing" if root is None else "a list" if isinstance(root, yaml.SequenceNode) else "a text"
+        raise InputError(f"{path}: expected options as `key: value`, got {got}.")
+    if twice is not None:
+        raise InputError(f"{path}: {twice}: expected every key once, got it twice; remove one.")
+
+
+def _repeated(node: yaml.Node | None, prefix: str = "") -> Iterator[str]:
+    """Yield the keys that a mapping holds more than once, with the dots of those around them."""
+    if isinstance(node, yaml.MappingNode):
+        counts = Counter(str(key.value) for key, _ in node.value)
+        yield from (f"{prefix}{key}" for key, count in counts.items() if count > 1)
+        for key, value in node.value:
+            yield from _repeated(value, f"{prefix}{key.value}.")
+
+
+def _check_texts(key: str, value: object) -> None:
+    """Refuse what no file can be named after, and no report can show.
+
+    :raises InputError: a text holds a NUL, or bytes that are no UTF-8.
+    """
+    if isinstance(value, (list, tuple, dict)):
+        for item in [*value, *value.values()] if isinstance(value, dict) else value:
+            _check_texts(key, item)
+    elif isinstance(value, str) and ("\0" in value or value.encode(errors="replace").decode() != value):
+        raise InputError(f"{key}: expected text in UTF-8 without NUL, got {value[:80]!r}.")

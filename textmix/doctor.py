@@ -1,33 +1,32 @@
 """What an hour of training would find out, in seconds: the data, the model, the mixing, and what a step costs."""
 
+import math
 import resource
 import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import islice
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from textmix.config import Config, TrainConfig
-from textmix.data import Examples, Splits, epoch_batches, load_splits
+from textmix.config import Config
+from textmix.data import Examples, Splits, load_splits
 from textmix.engine import seed_generators, start
-from textmix.engine.optimization import make_optimizer, make_schedule
-from textmix.engine.steps import Forward, Learner, optimizer_step, windows
+from textmix.engine.learner import batches_of_epoch, make_learner, steps_per_epoch
+from textmix.engine.optimization import total_steps
+from textmix.engine.steps import optimizer_step, windows
 from textmix.errors import InputError
-from textmix.losses import resolve_class_weights
 from textmix.mixup import Mixup
 from textmix.models.build import build_model
 from textmix.models.pretrained import fit_padding, max_positions, proof_example
+from textmix.outcome import check_sizes
 from textmix.report import text_table
 
 _STEPS = 6
 """Optimizer steps that are measured; the first, which is slower, is not counted."""
-
-
 _NOTES = {"truncated": "cut", "blank": "empty", "shared": "also in a split above", "absent_classes": "classes missing"}
 """The counts in ``Splits.notes``, by split, and their headings."""
 
@@ -39,6 +38,7 @@ def examine(config: Config) -> Iterator[str]:
     """
     accelerator = start(config.train)
     splits = load_splits(config)
+    check_sizes(splits, config.data.path)
     yield f"Data: {config.data.path}\n{_describe_splits(splits)}"
     yield f"Labels\n{_describe_labels(splits)}"
     seed_generators(config.seed)
@@ -113,69 +113,56 @@ def _at(mixup: Mixup) -> str:
 
 
 def _measure(accelerator: Accelerator, model: PreTrainedModel, mixup: Mixup, splits: Splits, config: Config) -> str:
-    """Take a few steps and predict a batch, and tell how long the run will take."""
-    train, epochs = config.train, config.train.epochs
-    training, evaluation = (
-        _training_rate(accelerator, model, mixup, splits, config),
-        _evaluation_rate(model, splits, train),
-    )
-    examples = epochs * len(splits.train)
-    if train.max_steps is not None:
-        step = train.batch_size * train.gradient_accumulation_steps * accelerator.num_processes
-        examples = min(examples, train.max_steps * step)
-    evaluated = (epochs + 2) * len(splits.validation) + (0 if splits.test is None else len(splits.test))
-    told = timedelta(seconds=round(examples / training + evaluated / evaluation))
+    """Take a few steps and predict a few texts, and tell how long the run will take and what memory it needs."""
+    train, steps = config.train, steps_per_epoch(accelerator, splits, config.train)
+    training = _training_rate(accelerator, model, mixup, splits, config)
+    evaluation = _evaluation_rate(model, splits.validation, train.eval_batch_size)
+    epochs = total_steps(train, steps) / steps
+    evaluated = (math.ceil(epochs) + 2) * len(splits.validation) + (0 if splits.test is None else len(splits.test))
+    told = timedelta(seconds=round(epochs * len(splits.train) / training + evaluated / evaluation))
     return (
         f"Speed: {training:,.0f} examples/s in training, {evaluation:,.0f} in evaluation.\n"
-        f"Time: about {told} (h:mm:ss) for {epochs} epochs.\n"
-        f"Memory: {_peak_memory(accelerator.device) / 2**30:.1f} GiB so far, of one process on {accelerator.device}."
+        f"Time: about {told} (h:mm:ss) for {epochs:.3g} epochs.\n"
+        f"Memory: {_peak_memory(accelerator.device) / 2**30:.1f} GiB of one process on {accelerator.device}, with its "
+        "longest batches."
     )
 
 
 def _training_rate(
     accelerator: Accelerator, model: PreTrainedModel, mixup: Mixup, splits: Splits, config: Config
 ) -> float:
-    """Return examples per second, over all processes, in a few optimizer steps."""
-    train = config.train
-    weights = resolve_class_weights(config.loss, torch.from_numpy(splits.class_counts))
-    forward = accelerator.prepare_model(Forward(model.to(accelerator.device), mixup))
-    optimizer = make_optimizer(model, train)
-    learner = Learner(
-        accelerator=accelerator,
-        forward=forward,
-        optimizer=accelerator.prepare_optimizer(optimizer),
-        schedule=make_schedule(optimizer, train, steps_per_epoch=_STEPS),
-        config=config,
-        class_weights=None if weights is None else weights.to(accelerator.device),
-        num_classes=len(splits.label_names),
-    )
-    lengths = len(splits.train) if splits.train.lengths is None else splits.train.lengths
-    size = train.batch_size * accelerator.num_processes
-    batches = epoch_batches(lengths, size, seed=config.seed, epoch=0, length_buckets=train.length_buckets)
-    forward.train()
-    seconds: list[float] = []
-    examples: list[int] = []
-    begin = time.perf_counter()
-    for window in islice(windows(learner, splits.train, batches, config.mixup, epoch=0, first=0), _STEPS):
-        float(optimizer_step(learner, window, config.mixup.clean_weight).loss)  # waits for the device
-        seconds.append(time.perf_counter() - begin)
-        examples.append(sum(micro.global_rows for micro in window))
-        begin = time.perf_counter()
-    counted = slice(1, None) if len(seconds) > 1 else slice(None)
-    return sum(examples[counted]) / sum(seconds[counted])
+    """Return examples per second, over all processes, in a few optimizer steps.
+
+    A step with the longest texts comes after them, for the memory it takes.
+    """
+    learner = make_learner(accelerator, model, mixup, splits, config)
+    batches = batches_of_epoch(accelerator, splits, config, epoch=0)
+    lengths = splits.train.lengths
+    some = batches[: _STEPS * config.train.gradient_accumulation_steps]
+    longest = batches[-1] if lengths is None else max(batches, key=lambda rows: lengths[rows].max())
+    learner.forward.train()
+    times, examples = [time.perf_counter()], []
+    for window in windows(learner, splits.train, [*some, longest], config.mixup, epoch=0, first=0):
+        float(optimizer_step(learner, window).loss)  # waits for the device
+        times.append(time.perf_counter())
+        examples.append(window.rows)
+    counted = slice(1, -1) if len(examples) > 2 else slice(None)
+    return sum(examples[counted]) / sum(np.diff(times)[counted])
 
 
 @torch.inference_mode()
-def _evaluation_rate(model: PreTrainedModel, splits: Splits, config: TrainConfig) -> float:
-    rows = np.arange(min(config.eval_batch_size, len(splits.validation)))
-    batch = {
-        name: values.to(model.device) for name, values in splits.validation.batch(rows).items() if name != "labels"
-    }
-    batch = splits.validation.transform(batch, None)
+def _evaluation_rate(model: PreTrainedModel, examples: Examples, batch_size: int) -> float:
+    """Return examples per second in a batch of texts neither short nor long, after one of the longest."""
+    order = np.arange(len(examples)) if examples.lengths is None else np.argsort(examples.lengths, kind="stable")
+    middle = max(0, (len(order) - batch_size) // 2)
     model.eval()
-    begin = time.perf_counter()
-    model(**batch).logits.cpu()
-    return len(rows) / (time.perf_counter() - begin)
+    seconds = 0.0
+    for rows in (order[-batch_size:], order[middle : middle + batch_size]):
+        begin = time.perf_counter()
+        batch = {name: values.to(model.device) for name, values in examples.batch(rows).items() if name != "labels"}
+        model(**examples.transform(batch, None)).logits.cpu()
+        seconds = time.perf_counter() - begin
+    return min(batch_size, len(order)) / seconds
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -4,9 +4,11 @@ This module imports nothing heavy, so that ``--help`` answers at once.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from textmix.config import DataConfig
+from textmix.config.bounds import check, check_statistics
+from textmix.config.data import is_encoding
 from textmix.errors import InputError
 
 
@@ -34,10 +36,7 @@ class EvaluateConfig:
     """Seed of the bootstrap and of the null band."""
 
     def __post_init__(self) -> None:
-        if self.bins < 1:
-            raise InputError(f"bins: expected an integer >= 1, got {self.bins!r}.")
-        if self.resamples < 100:
-            raise InputError(f"resamples: expected an integer >= 100, got {self.resamples!r}.")
+        check_statistics(self.bins, self.resamples)
         if self.seed < 0:
             raise InputError(f"seed: expected an integer >= 0, got {self.seed!r}.")
 
@@ -59,10 +58,7 @@ class CompareConfig:
     def __post_init__(self) -> None:
         if len(self.paths) < 2:
             raise InputError(f"paths: expected two or more runs or files to compare, got {list(self.paths)}.")
-        if self.bins < 1:
-            raise InputError(f"bins: expected an integer >= 1, got {self.bins!r}.")
-        if self.resamples < 100:
-            raise InputError(f"resamples: expected an integer >= 100, got {self.resamples!r}.")
+        check_statistics(self.bins, self.resamples)
         if self.seed < 0:
             raise InputError(f"seed: expected an integer >= 0, got {self.seed!r}.")
 
@@ -114,6 +110,8 @@ class PredictConfig:
             raise InputError(f"threshold: expected none beside target_accuracy, got {self.threshold!r}.")
         if self.validation is not None and self.target_accuracy is None:
             raise InputError(f"validation: expected target_accuracy beside it, got {self.validation!r} alone.")
+        if not is_encoding(self.encoding):
+            raise InputError(f"encoding: expected one such as utf-8 or latin-1, got {self.encoding!r}.")
         for key in ("max_length", "batch_size", "threads"):
             if vars(self)[key] is not None and vars(self)[key] < 1:
                 raise InputError(f"{key}: expected an integer >= 1, got {vars(self)[key]!r}.")
@@ -147,12 +145,73 @@ class EvaluateModelConfig:
     """CPU threads; null takes all cores."""
 
     def __post_init__(self) -> None:
-        for key in ("batch_size", "bins", "threads"):
+        check_statistics(self.bins, self.resamples)
+        for key in ("batch_size", "threads"):
             if vars(self)[key] is not None and vars(self)[key] < 1:
                 raise InputError(f"{key}: expected an integer >= 1, got {vars(self)[key]!r}.")
-        if self.resamples < 100:
-            raise InputError(f"resamples: expected an integer >= 100, got {self.resamples!r}.")
         if self.seed < 0:
             raise InputError(f"seed: expected an integer >= 0, got {self.seed!r}.")
         if self.calibrate_split == self.split:
             raise InputError(f"calibrate_split: expected another split than {self.split!r}, which is measured.")
+
+
+Overrides = dict[str, Any]
+"""Keys of a training configuration, nested or dotted, and their values."""
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """Train every method on every data set with every model, size and seed, and compare.
+
+    A run's configuration is `base`, overridden by what its data set, model, size and method say, in this order. An
+    entry may also hold `seeds`, in place of the sweep's.
+    """
+
+    base: Overrides = field(default_factory=dict)
+    """Options of train that all runs share, nested or with dotted keys."""
+    data: dict[str, Overrides] = field(default_factory=dict)
+    """Data sets: a name, and the options of train it stands for. An entry of eval.ood that is the data.path of one of
+    them stands for that set."""
+    models: dict[str, Overrides] = field(default_factory=dict)
+    """Models, alike."""
+    sizes: dict[str, Overrides] = field(default_factory=dict)
+    """Amounts of training data, alike."""
+    methods: dict[str, Overrides] = field(default_factory=dict)
+    """What is compared, alike; every other one is compared with the first."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of the repetitions."""
+    output_dir: str | None = None
+    """Folder of the runs and of results.json; null is runs/sweeps/<name of the configuration file>."""
+    data_root: str | None = None
+    """Folder of local copies: the data set NAME is read from <data_root>/NAME; packaged ones stay as they are."""
+    only: tuple[str, ...] = ()
+    """Names of data sets, models, sizes and methods to train now, such as [trec, no mixup]; () is all."""
+    jobs: int = 1
+    """Runs at a time."""
+    threads: int | None = None
+    """CPU threads of each run that does not say train.threads; null divides the cores of this machine among the jobs,
+    and is 1 on Ray."""
+    launcher: Literal["local", "ray"] = "local"
+    """Where runs are started: on this machine, or on the Ray cluster that RAY_ADDRESS names (without it, a Ray of this
+    machine), whose machines must share output_dir."""
+    gpus: float = 0.0
+    """GPUs that Ray reserves for each run."""
+    bins: int = 15
+    """Equal-width confidence bins of ECE and OE in the results, beside the paper's 100."""
+    resamples: int = 1000
+    """Bootstrap resamples behind each interval of the results."""
+
+    def __post_init__(self) -> None:
+        check(len(self.methods) >= 1, "methods", "at least one method", self.methods)
+        check(len(set(self.seeds)) == len(self.seeds) >= 1, "seeds", "one or more different integers", self.seeds)
+        check_job(self.jobs, self.threads)
+        check(self.gpus == 0 or self.launcher == "ray", "gpus", "0 for launcher local", self.gpus)
+        check(0 <= self.gpus < float("inf"), "gpus", "a number >= 0", self.gpus)
+        check(self.bins >= 1, "bins", "an integer >= 1", self.bins)
+        check(self.resamples >= 100, "resamples", "an integer >= 100", self.resamples)
+
+
+def check_job(jobs: int, threads: int | None) -> None:
+    """Refuse numbers of processes and threads that make no sense."""
+    check(jobs >= 1, "jobs", "an integer >= 1", jobs)
+    check(threads is None or threads >= 1, "threads", "an integer >= 1, or null", threads)

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,12 @@ from textmix import predictions as predictions_files
 from textmix.config import PACKAGED, Config
 from textmix.data import Splits
 from textmix.engine import FitResult
+from textmix.errors import InputError
 from textmix.export import Saveable, bake, push_to_hub, save_model
 from textmix.models.adapters import merge_adapters
 from textmix.predictions import Predictions
 from textmix.report import make_report, metric_rows, read_summary, summarise, text_table
-from textmix.report.material import OOD_PREFIX, write_summary
+from textmix.report.material import OOD_PREFIX, as_written, write_summary
 from textmix.temperature import Temperature
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,32 @@ def save(
         logger.info("Uploaded: %s", push_to_hub(folder, config.export))
 
 
+def check_sizes(splits: Splits, source: str) -> None:
+    """Refuse splits of which no summary could be made, before any time is spent on them.
+
+    :raises InputError: a split that is measured holds a single example.
+    """
+    for name, part in (("validation", splits.validation), ("test", splits.test)):
+        if part is not None and len(part) < 2:
+            raise InputError(
+                f"{source}: expected at least two examples for {name}, got {len(part)}, of which no interval can be "
+                "given; add some, or raise data.validation_fraction."
+            )
+
+
+def ood_names(paths: Sequence[str]) -> dict[str, str]:
+    """Return name -> source of the sets outside the classes.
+
+    :raises InputError: two would have the same name.
+    """
+    names: dict[str, str] = {}
+    for path in paths:
+        other = names.setdefault(ood_name(path), path)
+        if other is not path or paths.count(path) > 1:
+            raise InputError(f"eval.ood: expected sources whose names differ, got {other!r} and {path!r}; rename one.")
+    return names
+
+
 def ood_name(path: str) -> str:
     """Name a set outside the classes after its source, as a file can be named.
 
@@ -76,7 +103,8 @@ def ood_name(path: str) -> str:
 
 def tell(folder: Path, state: str) -> None:
     """Show the metrics of the run in `folder` and where its files are."""
-    table = text_table(metric_rows({folder.name: read_summary(folder)}))
+    with as_written(folder):
+        table = text_table(metric_rows({folder.name: read_summary(folder)}))
     sys.stdout.write(f"{table}\n{folder}: {state}; see {folder / 'report.html'}.\n")
 
 
@@ -110,6 +138,8 @@ def _facts(config: Config, splits: Splits, model: PreTrainedModel, fitted: FitRe
         "steps": fitted.steps,
         "seconds": round(fitted.seconds, 3),
         "examples_per_second": round(fitted.examples_per_second, 2),
+        "batch_size": fitted.batch_size,
+        "gradient_accumulation_steps": fitted.gradient_accumulation_steps,
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
         "git_revision": _git_revision(),
     }

@@ -15,13 +15,15 @@ import yaml
 from safetensors import SafetensorError
 
 from textmix.config import PACKAGED, Config
+from textmix.config.keys import flat
 from textmix.errors import InputError, RunError
 from textmix.files import write_text
 
 CONFIG, SUMMARY, LOCK = "config.yaml", "summary.json", ".lock"
 
-_FREE = {"train.checkpoint_every", "train.keep_checkpoints"}
-"""Keys that do not decide what a run results in, and may change when it goes on."""
+_FREE = {"train.checkpoint_every", "train.keep_checkpoints", "train.threads", "train.auto_batch"}
+"""Keys that do not decide what a run results in, but for its last digits, and may change when it goes on;
+auto_batch, so that a run that ran out of memory can."""
 _RESULTS = (SUMMARY, "checkpoints", "metrics.jsonl", "timing.jsonl", "epochs")
 """What says how far a run has come, in the order in which it is deleted."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
@@ -52,7 +54,7 @@ def is_finished(folder: Path, config: Config) -> bool:
                 f"{folder}: expected an empty folder or a run, got other files; give another --output_dir."
             )
         return False
-    there, here = _flat(_read(folder / CONFIG)), _flat(_plain(config))
+    there, here = flat(_read(folder / CONFIG)), flat(_plain(config))
     keys = (there.keys() | here.keys()) - _FREE
     differing = sorted(key for key in keys if there.get(key) != here.get(key))
     if differing:
@@ -144,15 +146,11 @@ def _untuple(value: Any) -> Any:
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: expected the configuration of a run, got: {error}") from error
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{path}: expected the configuration of a run, got: {reason}; give another --output_dir."
+        ) from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected the configuration of a run, got {type(values).__name__}.")
     return values
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

@@ -98,8 +98,9 @@ def fit_temperature(
         low, high = _likelihood_interval(validation_logits, validation_labels, value, end, level, bounds)
         return Temperature(value, low, high, level, start.n, start.nll, end.nll, reason)
     b, end = _minimise(validation_logits, validation_labels, start, bounds)
-    half = norm.isf((1 - level) / 2) * sqrt(end.squared_slope / end.n) / (end.curvature * b)
-    value = 1 / b
+    value, spread = 1 / b, norm.isf((1 - level) / 2) * sqrt(end.squared_slope / end.n)
+    widest = log(hottest / coolest)  # beyond it lies nothing but an overflow
+    half = spread / (end.curvature * b) if spread < widest * end.curvature * b else widest
     low, high = max(coolest, value * exp(-half)), min(hottest, value * exp(half))
     return Temperature(value, low, high, level, start.n, start.nll, end.nll)
 

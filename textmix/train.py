@@ -40,10 +40,12 @@ def run(config: Config, folder: Path) -> None:
     if run_folder.is_finished(folder, config):
         outcome.tell(folder, "this run is finished already")
         return
+    ood = outcome.ood_names(config.eval.ood)
     accelerator = start(config.train)
     with accelerator.main_process_first():  # the others find its tokens in the cache
         splits = load_splits(config)
-        outside = {outcome.ood_name(path): load_outside(path, config, splits) for path in config.eval.ood}
+        outcome.check_sizes(splits, config.data.path)
+        outside = {name: load_outside(path, config, splits) for name, path in ood.items()}
     check_loss(config.loss, torch.from_numpy(splits.class_counts))
     seed_generators(config.seed)
     model = build_model(config, splits)
@@ -55,7 +57,9 @@ def run(config: Config, folder: Path) -> None:
         mixup.remove()
         sets = {"validation": splits.validation, "test": splits.test, **outside}
         predictions = {
-            name: predict(accelerator, model, examples, splits.label_names, config.train.eval_batch_size)
+            name: predict(
+                accelerator, model, examples, splits.label_names, config.train.eval_batch_size, config.train.workers
+            )
             for name, examples in sets.items()
             if examples is not None
         }

@@ -165,8 +165,7 @@ class MixupTrainer(Trainer):
                 f"mixup.off_last_epochs: expected less than the {epochs} epochs of this training together with "
                 f"mixup.start_epoch, got {config.off_last_epochs} + {config.start_epoch}."
             )
-        clean = epoch < config.start_epoch or epoch >= epochs - config.off_last_epochs
-        return replace(config, alpha=0.0) if clean else config
+        return config.of_epoch(epoch, int(epochs))
 
     def _attached(self, model: nn.Module) -> Mixup:
         """Check that `model` is a classifier of the kind that is trained here, and hook it."""

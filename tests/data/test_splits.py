@@ -110,7 +110,7 @@ def test_shared_texts_are_counted(tmp_path, caplog):
                         test=[*train[:2], ("v", "a"), ("new", "b"), ("T1", "a")]))  # fmt: skip
     assert splits.notes["shared_validation"] == 3
     assert splits.notes["shared_test"] == 3
-    assert "3 of the 5 texts of test are also among the texts trained or selected on" in caplog.text
+    assert "3 of the 5 examples of test are also among those trained or selected on" in caplog.text
 
 
 def test_cut_texts_are_counted(tmp_path, caplog):

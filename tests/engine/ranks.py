@@ -63,9 +63,9 @@ def spoil_one(argv: list[str], rank: int, forward: int) -> int:
     import torch
 
     from textmix import cli
-    from textmix.engine import loop
+    from textmix.engine import learner
 
-    class Forward(loop.Forward):
+    class Forward(learner.Forward):
         count = 0
 
         def forward(self, *args: object) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -74,7 +74,7 @@ def spoil_one(argv: list[str], rank: int, forward: int) -> int:
             spoilt = self.count == forward and int(os.environ["RANK"]) == rank
             return (logits * torch.nan if spoilt else logits), clean
 
-    loop.Forward = Forward
+    learner.Forward = Forward
     return cli.main(argv)
 
 

@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,6 @@ from accelerate import Accelerator
 from textmix.config import Config, DataConfig, MixupConfig, ModelConfig, TrainConfig
 from textmix.data import load_splits
 from textmix.engine import fit, predict_logits, seed_generators
-from textmix.engine.loop import mixup_of_epoch
 from textmix.errors import RunError
 from textmix.metrics import nll
 from textmix.mixup import Mixup
@@ -117,9 +117,21 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_where(config, tmp_path)
         train(replace(config, train=wild), tmp_path / "run")
 
 
+def test_the_learning_rate_it_says_is_that_of_the_step(config, tmp_path):
+    """The record may be a few steps late, and the rate another by then."""
+    wild = replace(
+        config.train, optimizer="sgd", learning_rate=1e30, max_grad_norm=None, schedule="linear", log_every=7
+    )
+    with pytest.raises(RunError, match="at step ") as error:
+        train(replace(config, train=wild), tmp_path / "run")
+    step, rate = re.search(r"at step (\d+) .* learning rate (\S+)\)", str(error.value)).groups()
+    assert int(step) % 7 != 0
+    assert float(rate) == pytest.approx(1e30 * (1 - (int(step) - 1) / (4 * 10)), rel=1e-3)
+
+
 def test_mixing_starts_and_ends_with_its_epochs():
     config = Config(mixup=MixupConfig(alpha=0.4, start_epoch=1, off_last_epochs=2), train=TrainConfig(epochs=5))
-    assert [mixup_of_epoch(config, epoch).alpha for epoch in range(5)] == [0, 0.4, 0.4, 0, 0]
+    assert [config.mixup.of_epoch(epoch, 5).alpha for epoch in range(5)] == [0, 0.4, 0.4, 0, 0]
 
 
 def test_a_lstm_trains_mixed(config, tmp_path):

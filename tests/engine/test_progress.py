@@ -190,6 +190,19 @@ def test_metrics_do_not_depend_on_what_became_of_the_file(config, splits, tmp_pa
     same(train(config, splits, folder), peace, folder, peace[3])
 
 
+@pytest.mark.parametrize("half", [b'{"event": "tra', b'{"event": "train", "step": 9}'], ids=["half", "no-newline"])
+def test_half_a_line_of_a_record_is_cut_off(config, splits, tmp_path, peace, half):
+    """As a full disk leaves it, or a kill."""
+    folder = tmp_path / "run"
+    with pytest.raises(Killed):
+        train(config, splits, folder, kill, 80)
+    for name in ("metrics.jsonl", "timing.jsonl"):
+        with (folder / name).open("ab") as file:
+            file.write(half)
+    same(train(config, splits, folder), peace, folder, peace[3])
+    assert [event for event, _ in begun(folder)] == ["start", "resume"]  # every line can be read
+
+
 def test_other_data_are_refused(config, splits, tmp_path):
     with pytest.raises(Killed):
         train(config, splits, tmp_path / "run", kill, 80)

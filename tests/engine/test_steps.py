@@ -41,11 +41,11 @@ def make_learner(config, splits):
     return model, Learner(Accelerator(), forward, optimizer, schedule, config, weights, len(splits.label_names))
 
 
-def take(config, splits, batches, **options):
+def take(config, splits, batches):
     """Take one step for every window of `batches`; return the trained model and the losses."""
     model, learner = make_learner(config, splits)
     steps = windows(learner, splits.train, batches, config.mixup, epoch=0, first=0)
-    return model, [optimizer_step(learner, window, options.get("clean_weight", 0.0)).loss.item() for window in steps]
+    return model, [optimizer_step(learner, window).loss.item() for window in steps]
 
 
 def same(model, other, atol):
@@ -89,10 +89,11 @@ def test_windows_begin_anywhere_and_hold_what_they_would_have_held(splits):
     _, learner = make_learner(config, splits)
     batches = np.array_split(np.arange(50), 5)
     every = list(windows(learner, splits.train, batches, config.mixup, epoch=3, first=0))
-    assert [len(window) for window in every] == [2, 2, 1]
+    assert [len(window.micros) for window in every] == [2, 2, 1]
+    assert [window.rows for window in every] == [20, 20, 10]
     later = list(windows(learner, splits.train, batches, config.mixup, epoch=3, first=1))
     for window, again in zip(every[1:], later, strict=True):
-        for micro, same_micro in zip(window, again, strict=True):
+        for micro, same_micro in zip(window.micros, again.micros, strict=True):
             assert torch.equal(micro.labels, same_micro.labels)
             assert torch.equal(micro.mix.permutation, same_micro.mix.permutation)
             assert torch.equal(micro.mix.weight, same_micro.mix.weight)
@@ -124,7 +125,7 @@ def test_clean_weight_adds_the_loss_of_the_unmixed_batch(splits):
     mixed_config = replace(CONFIG, mixup=MixupConfig(alpha=1.0))
     _, [clean] = take(CONFIG, splits, [rows])
     _, [mixed] = take(mixed_config, splits, [rows])
-    _, [both] = take(mixed_config, splits, [rows], clean_weight=0.7)
+    _, [both] = take(replace(CONFIG, mixup=MixupConfig(alpha=1.0, clean_weight=0.7)), splits, [rows])
     assert both == pytest.approx(mixed + 0.7 * clean, abs=1e-6)
 
 
@@ -144,10 +145,12 @@ def test_bf16_autocast_trains_and_leaves_predictions_in_float32(splits):
         learner = replace(learner, accelerator=accelerator, forward=accelerator.prepare_model(learner.forward))
         window = next(windows(learner, splits.train, [np.arange(16)], MixupConfig(alpha=0.4), epoch=0, first=0))
         with torch.no_grad():
-            rounded, _ = learner.forward(window[0].inputs, window[0].mix, clean=False)
-            exact, _ = Forward(model, learner.forward.mixup)(window[0].inputs, window[0].mix, clean=False)
+            rounded, _ = learner.forward(window.micros[0].inputs, window.micros[0].mix, clean=False)
+            exact, _ = Forward(model, learner.forward.mixup)(window.micros[0].inputs, window.micros[0].mix, clean=False)
         assert 0 < (rounded - exact).abs().max() < 0.05
-        assert torch.equal(model.eval()(**window[0].inputs).logits, before.eval()(**window[0].inputs).logits)
-        assert optimizer_step(learner, window, 0.0).loss.isfinite()
+        assert torch.equal(
+            model.eval()(**window.micros[0].inputs).logits, before.eval()(**window.micros[0].inputs).logits
+        )
+        assert optimizer_step(learner, window).loss.isfinite()
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)

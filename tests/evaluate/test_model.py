@@ -137,7 +137,7 @@ def test_a_label_map_comes_from_the_command_line(model, topics, tmp_path):
         (["--calibrate_split", "test"], "calibrate_split: expected another split than 'test'"),
         (["--data.path", "nowhere.csv"], "data.path: expected a file, a folder or a Hub id, found no 'nowhere.csv'"),
         (["--model", "/nothing"], "model: expected a Hub id or the folder of a classifier, got '/nothing'"),
-        (["--bins", "0"], "bins: expected an integer >= 1, got 0"),
+        (["--bins", "0"], "bins: expected an integer in [1, 10000], got 0"),
     ],
 )
 def test_mistakes_are_one_sentence_and_leave_nothing(model, topics, tmp_path, options, message, capsys):

@@ -33,6 +33,13 @@ def test_weights_one_and_zero_are_exact(weight):
     assert torch.equal(blend(rows, CYCLE, 1 - weight), rows[CYCLE])
 
 
+def test_images_stay_as_they_lie_in_memory():
+    rows = torch.randn(3, 4, 5, 6).contiguous(memory_format=torch.channels_last)
+    mixed = blend(rows, CYCLE, torch.tensor(0.3))
+    assert mixed.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(mixed, blend(rows.contiguous(), CYCLE, torch.tensor(0.3)), atol=0, rtol=0)
+
+
 class Reader(nn.Module):
     """An embedding whose ids are transposed, moved to the right and padded, as models do."""
 

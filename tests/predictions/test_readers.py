@@ -115,7 +115,7 @@ def test_probabilities_keep_their_softmax_and_say_what_is_lost(tmp_path, caplog)
         (frame().assign(id=list("abcdefa")), {}, "every id once, got 'a' 2 times"),
         (frame().assign(logit_neu=[1, 2, np.nan, 4, 5, 6, 7]), {}, r"row 2 \(counted from 0\): expected finite logits"),
         (frame().assign(logit_neu=[1, 2, np.inf, 4, 5, 6, 7]), {}, r"row 2 \(counted from 0\): expected finite logits"),
-        (frame().assign(logit_neu="high"), {}, "numbers|invalid value 'high'"),
+        (frame().assign(logit_neu="high"), {}, "numbers? .*in column .?logit_neu"),
         (frame().iloc[:0], {}, "at least one example, got none"),
     ],
 )  # fmt: skip
@@ -164,5 +164,7 @@ def test_arrays_that_are_no_columns_are_refused(tmp_path):
 def test_mixed_types_in_jsonl_are_refused(tmp_path):
     path = tmp_path / "p.jsonl"
     path.write_text("\n".join(json.dumps({"label": "a", "logit_a": x, "logit_b": 1}) for x in (1.5, "two")))
-    with pytest.raises(InputError, match=r"p.jsonl: JSON parse error"):
+    with pytest.raises(
+        InputError, match=r"p.jsonl: expected one JSON object a line, alike in keys and types, got: .*logit_a"
+    ):
         load(path)

@@ -1,6 +1,5 @@
 """Where the examples come from."""
 
-import codecs
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,6 +65,10 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check(bool(self.path), "data.path", "a Hub id, file, folder or packaged corpus", self.path)
+        named = [*_names(self.text_column), *_names(self.text_pair_column), *_names(self.label_column)]
+        for key in ("text_column", "label_column"):
+            check(len(_names(vars(self)[key])) > 0, f"data.{key}", "the name of a column", vars(self)[key])
+        check(all(named), "data.text_column, data.label_column", "names of columns", named)
         columns = [c for c in (self.text_column, self.text_pair_column, self.label_column) if c is not None]
         check(
             len(set(columns)) == len(columns),
@@ -73,15 +76,15 @@ class DataConfig:
             "other names than those of the text columns",
             columns,
         )
-        check(_is_encoding(self.encoding), "data.encoding", "an encoding such as utf-8 or latin-1", self.encoding)
+        check(is_encoding(self.encoding), "data.encoding", "an encoding such as utf-8 or latin-1", self.encoding)
         check(
             0 < self.validation_fraction < 1, "data.validation_fraction", "a share in (0, 1)", self.validation_fraction
         )
         check(self.train_examples is None or self.train_examples >= 2, "data.train_examples", "at least 2",
                self.train_examples)  # fmt: skip
         check(self.split_seed >= 0, "data.split_seed", "an integer >= 0", self.split_seed)
-        check(self.max_length >= 1, "data.max_length", "an integer >= 1", self.max_length)
-        check(self.vocab_size >= 3, "data.vocab_size", "an integer >= 3", self.vocab_size)
+        check(1 <= self.max_length < 2**31, "data.max_length", "an integer in [1, 2^31)", self.max_length)
+        check(3 <= self.vocab_size < 2**31, "data.vocab_size", "an integer in [3, 2^31)", self.vocab_size)
         check(self.min_count >= 1, "data.min_count", "an integer >= 1", self.min_count)
         for key in ("image_size", "resize"):
             value = vars(self)[key]
@@ -98,9 +101,14 @@ class DataConfig:
         return "texts" if self.image_column is None else "images"
 
 
-def _is_encoding(name: str) -> bool:
+def _names(column: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (column,) if isinstance(column, str) else column or ()
+
+
+def is_encoding(name: str) -> bool:
+    """Tell whether text can be read in the encoding `name`."""
     try:
-        codecs.lookup(name)
-    except LookupError:
+        "".encode(name)
+    except (LookupError, ValueError):  # unknown, or of bytes rather than of text
         return False
     return True

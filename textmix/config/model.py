@@ -5,6 +5,12 @@ from typing import Literal
 
 from textmix.config.bounds import check
 
+NETWORKS = {
+    "texts": ("cnn", "lstm", "pretrained"),
+    "images": ("vgg16", "resnet18", "resnet20", "resnet34", "resnet50", "resnext101", "pretrained"),
+}
+"""What `model.name` may be, for each kind of data."""
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -52,7 +58,7 @@ class ModelConfig:
         check(widths_ok, "model.filter_widths", "one or more widths >= 1", self.filter_widths)
         check(self.num_filters >= 1, "model.num_filters", "an integer >= 1", self.num_filters)
         check(self.hidden_size >= 1, "model.hidden_size", "an integer >= 1", self.hidden_size)
-        check(self.num_layers >= 1, "model.num_layers", "an integer >= 1", self.num_layers)
+        check(1 <= self.num_layers <= 1000, "model.num_layers", "an integer in [1, 1000]", self.num_layers)
         check(0 <= self.dropout < 1, "model.dropout", "a probability in [0, 1)", self.dropout)
         check(self.width is None or self.width >= 1, "model.width", "an integer >= 1, or null", self.width)
 

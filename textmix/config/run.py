@@ -1,12 +1,16 @@
 """What is measured and kept, and the whole run."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from textmix.config.bounds import check
+from textmix.config.bounds import check, check_statistics
 from textmix.config.data import DataConfig
-from textmix.config.model import ModelConfig, PeftConfig
+from textmix.config.model import NETWORKS, ModelConfig, PeftConfig
 from textmix.config.training import LossConfig, MixupConfig, TrainConfig
+
+_SITES = {"texts": ("input", "embedding"), "images": ("embedding", "input (the pixels)")}
+"""The site that a kind of data has not, and the one it has instead."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,7 @@ class EvalConfig:
     Gaussian pixels, as long or as bright as the training examples."""
 
     def __post_init__(self) -> None:
-        check(self.bins >= 1, "eval.bins", "an integer >= 1", self.bins)
-        check(self.resamples >= 100, "eval.resamples", "an integer >= 100", self.resamples)
+        check_statistics(self.bins, self.resamples, "eval.")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class ExportConfig:
     """Hub id (user/name) to upload the model and its card to, with the token of `hf auth login`; null stays here."""
     private: bool = False
     """Make the repository on the Hub private."""
+
+    def __post_init__(self) -> None:
+        named = self.push_to_hub is None or re.fullmatch(r"[\w.-]+/[\w.-]+", self.push_to_hub, re.ASCII) is not None
+        check(named, "export.push_to_hub", "a Hub id (user/name)", self.push_to_hub)
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,13 @@ class Config:
             not (self.mixup.active and self.train.batch_size == 1),
             "train.batch_size", "at least 2 with mixup.alpha > 0, for a row needs a partner", self.train.batch_size,
         )  # fmt: skip
+        kind = self.data.kind
+        check(self.model.name in NETWORKS[kind], "model.name",
+               f"one of {', '.join(NETWORKS[kind])} for {kind} (a run is on images where data.image_column is given)",
+               self.model.name)  # fmt: skip
+        of_others, sites = _SITES[kind]
+        check(not self.mixup.active or self.mixup.site != of_others, "mixup.site",
+               f"{sites}, hidden:<k>, head or a module path for {kind}", self.mixup.site)  # fmt: skip
         check(self.peft.kind == "none" or self.model.name == "pretrained", "peft.kind",
                f"none for model.name {self.model.name}, which has nothing pretrained", self.peft.kind)  # fmt: skip
         clean = self.mixup.start_epoch + self.mixup.off_last_epochs

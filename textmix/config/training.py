@@ -1,6 +1,6 @@
 """How it is trained: mixing, loss, optimisation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from textmix.config.bounds import check
@@ -11,7 +11,8 @@ class MixupConfig:
     """How pairs are mixed (Thulasidasan et al. 2019, section 2)."""
 
     site: str = "embedding"
-    """Where inputs are mixed: none, embedding, hidden:<k>, hidden:random[a,b,c], head, or a dotted module path."""
+    """Where inputs are mixed: none, embedding (texts), input (the pixels of images), hidden:<k>, hidden:random[a,b,c],
+    head, or a dotted module path."""
     alpha: float = 0.0
     """lambda ~ Beta(alpha, alpha); 0 trains without mixing."""
     labels: Literal["soft", "dominant"] = "soft"
@@ -36,6 +37,11 @@ class MixupConfig:
     def active(self) -> bool:
         """Whether any batch is to be mixed at all."""
         return self.site != "none" and self.alpha > 0
+
+    def of_epoch(self, epoch: int, epochs: int) -> "MixupConfig":
+        """Return how to mix in `epoch`, counted from 0, of `epochs`: not at all before the first and in the last."""
+        clean = epoch < self.start_epoch or epoch >= epochs - self.off_last_epochs
+        return replace(self, alpha=0.0) if clean else self
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,9 @@ class TrainConfig:
     """Examples of a batch when predicting."""
     gradient_accumulation_steps: int = 1
     """Micro-batches of one optimizer step; the loss is averaged over all their examples."""
+    auto_batch: bool = False
+    """Where memory is too small for a step, take it again with batch_size halved and gradient_accumulation_steps
+    doubled, as often as it takes, and stay there. Rows are then mixed with those of a smaller batch."""
     optimizer: Literal["adamw", "adam", "sgd", "adadelta"] = "adamw"
     """Optimizer; sgd uses Nesterov momentum."""
     learning_rate: float = 1e-3
@@ -95,8 +104,9 @@ class TrainConfig:
     """Which epoch becomes the model: lowest validation NLL, highest validation accuracy, or the last one."""
     patience: int | None = None
     """Stop when select has not improved for this many epochs; null trains to the end."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Precision of training; auto is what accelerate's launcher was told, else fp32. Evaluation is always fp32."""
+    precision: Literal["launcher", "auto", "fp32", "bf16", "fp16"] = "launcher"
+    """Precision of training: launcher is what accelerate's launcher was told, fp32 without one; auto is bf16 where the
+    processor or the GPU computes in it, else fp32. Evaluation is always fp32."""
     length_buckets: bool = True
     """Batch texts of like length: less padding, and less padding in a mixed pair; false pairs uniformly (the paper)."""
     workers: int = 0
@@ -114,7 +124,7 @@ class TrainConfig:
         for key in ("epochs", "batch_size", "eval_batch_size", "gradient_accumulation_steps", "log_every",
                     "keep_checkpoints"):  # fmt: skip
             check(vars(self)[key] >= 1, f"train.{key}", "an integer >= 1", vars(self)[key])
-        check(self.workers >= 0, "train.workers", "an integer >= 0", self.workers)
+        check(0 <= self.workers <= 512, "train.workers", "an integer in [0, 512]", self.workers)
         for key in ("max_steps", "patience", "threads", "checkpoint_every"):
             value = vars(self)[key]
             check(value is None or value >= 1, f"train.{key}", "an integer >= 1, or null", value)

@@ -1,6 +1,7 @@
 """From tables to splits: class indices, a validation split where there is none, and fewer training rows on request."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from textmix.data.sources import WHOLE
 from textmix.data.stratified import stratified
 from textmix.data.tables import Table
 from textmix.errors import InputError
+from textmix.predictions.core import UNLABELLED
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,17 @@ def labelled_parts(tables: dict[str, Table]) -> tuple[dict[str, Part], tuple[str
         for role, table in tables.items()
     }
     return corpus_parts(parts[WHOLE]) if WHOLE in parts else parts, names
+
+
+def outside_part(tables: dict[str, Table]) -> Part:
+    """Return the rows of a source that lie outside the classes: its test split where there is one, else its training
+    split; of a packaged corpus the tenth that a run on it would test with. Every label is -1.
+    """
+    if WHOLE in tables:
+        part = labelled_parts(tables)[0]["test"]
+        return replace(part, labels=np.full(len(part), UNLABELLED))
+    table = tables["test"] if "test" in tables else tables["train"]
+    return Part(table, np.arange(len(table)), np.full(len(table), UNLABELLED))
 
 
 def corpus_parts(whole: Part) -> dict[str, Part]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from textmix.errors import InputError
 from textmix.predictions.core import UNLABELLED, rows
+from textmix.predictions.tables import first_line
 
 _INTEGER = re.compile(r"[+-]?\d+")
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -34,9 +35,14 @@ def label_strings(labels: pa.Array, names: tuple[str, ...] | None, where: str) -
             f"{where}: expected class names or whole numbers, got lists ({kind}): multi-label sets are not supported, "
             f"{_ONE_CLASS_EACH}."
         )
-    if names is None:
-        return labels.cast(pa.string())
-    indices = labels.cast(pa.int64())
+    try:
+        if names is None:
+            return labels.cast(pa.string())
+        indices = labels.cast(pa.int64())
+    except pa.ArrowException as error:
+        raise InputError(
+            f"{where}: expected class names or whole numbers, got {kind}: {first_line(error)}; write names as text."
+        ) from error
     indices = pc.if_else(pc.equal(indices, UNLABELLED), None, indices)
     given = indices.drop_null().to_numpy()
     wrong = given[(given < 0) | (given >= len(names))]

@@ -24,6 +24,7 @@ from datasets import ClassLabel, Features
 
 from textmix.data.labels import label_strings
 from textmix.errors import InputError
+from textmix.predictions.tables import first_line
 
 _BLOCK = 32 << 20
 """Bytes of a csv file parsed at a time, and therefore the longest row."""
@@ -86,19 +87,13 @@ def read_file(path: Path, wanted: Wanted) -> Batches:
         yield from _READERS[file_kind(path)](path, wanted)
     except UnicodeError as error:
         raise InputError(f"{path}: expected text in {wanted.encoding}, got other bytes; {_RECODE}.") from error
-    except (pa.ArrowInvalid, csv.Error) as error:
-        raise InputError(f"{path}: {_first_line(error)}") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: can't be read ({_first_line(error)}).") from error
+    except (OSError, EOFError, zlib.error, csv.Error, MemoryError, pa.ArrowException) as error:
+        raise InputError(f"{path}: can't be read ({first_line(error)}); write it again.") from error
 
 
 def file_kind(path: Path) -> str:
     """Return the suffix that says how the file is written, without the one of its compression."""
     return Path(path.name.lower().removesuffix(".gz")).suffix
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
 def _read_csv(path: Path, wanted: Wanted) -> Batches:
@@ -172,7 +167,7 @@ def _explain(path: Path, error: pa.ArrowInvalid, bad_rows: list[Any], encoding: 
         )
     if "straddling" in str(error):
         return f"{path}: expected rows of at most {_BLOCK >> 20} MiB, got a longer one; is a quote left open?"
-    return f"{path}: {_first_line(error)}"
+    return f"{path}: {first_line(error)}"
 
 
 def _read_json(path: Path, wanted: Wanted) -> Batches:
@@ -201,7 +196,7 @@ def _json_rows(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, Any]]
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(
             f"{path}: row {row + 1} (counted from 0): expected a list of objects or one object a line, "
-            f"got: {_first_line(error)}."
+            f"got: {first_line(error)}."
         ) from error
 
 
@@ -243,20 +238,36 @@ def as_strings(batch: pa.RecordBatch, wanted: Wanted, where: str) -> pa.RecordBa
     :raises InputError: a column is missing or has the wrong type.
     """
     roles = wanted.find(batch.schema.names, where)
-    features = Features.from_arrow_schema(batch.schema)
     names: tuple[str, ...] | None = None
     columns: dict[str, pa.Array] = {}
     for role, name in roles.items():
-        column, feature = batch.column(name), features[name]
+        column = batch.column(name)
         if role == "label":
-            names = tuple(feature.names) if isinstance(feature, ClassLabel) else None
+            names = declared_names(batch.schema, name, where)
             columns[role] = label_strings(column, names, f"{where}: column {name!r}")
         elif role == "id" or _is_text(column.type):
             columns[role] = column.cast(pa.string())
         else:
             raise InputError(f"{where}: expected text in column {name!r}, got {column.type}.")
     metadata = None if names is None else {LABEL_NAMES: json.dumps(names)}
-    return pa.RecordBatch.from_pydict(columns).replace_schema_metadata(metadata)
+    strings = pa.RecordBatch.from_pydict(columns)
+    strings.validate(full=True)  # or bytes that are no UTF-8 would be noticed much later
+    return strings.replace_schema_metadata(metadata)
+
+
+def declared_names(schema: pa.Schema, column: str, where: str) -> tuple[str, ...] | None:
+    """Return the names of the classes that a column of class indices declares, None where it does not.
+
+    :raises InputError: what it declares can't be read.
+    """
+    try:
+        feature = Features.from_arrow_schema(schema)[column]
+    except (ValueError, TypeError, LookupError, AttributeError, pa.ArrowException) as error:
+        raise InputError(
+            f"{where}: expected a description of the columns as the package datasets writes it, got another "
+            f"({first_line(error)}); write the file again without metadata."
+        ) from error
+    return tuple(map(str, feature.names)) if isinstance(feature, ClassLabel) else None
 
 
 def _is_text(kind: pa.DataType) -> bool:

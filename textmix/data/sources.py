@@ -29,7 +29,7 @@ def read_source(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]
     """
     if path.startswith(PACKAGED):
         return {WHOLE: read_corpus(path)}
-    local = Path(path).expanduser()
+    local = local_path(path)
     if local.exists() and (data.subset or data.revision):
         raise InputError(f"data.subset and data.revision: expected null for the file or folder {path!r}.")
     if local.is_dir():
@@ -39,11 +39,24 @@ def read_source(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]
     if local.is_file():
         _check_kind(local)
         return {"train": read_files("train", [local], wanted)}
-    if "://" in path:  # not repeated: it may hold a password
+    if local.exists():
+        raise InputError(f"{path}: expected a file or a folder, got a pipe or a device; write it to a file first.")
+    if "://" in path or re.search(r":.*@", path):  # not repeated: it may hold a password
         raise InputError("data.path: expected a file, a folder or a Hub id, got a URL; download it first.")
     if is_local(path):
         raise InputError(f"data.path: expected a file, a folder or a Hub id, found no {path!r}.")
     return _read_hub(path, data, wanted)
+
+
+def local_path(path: str) -> Path:
+    """Return where `path` lies on this machine, if it does.
+
+    :raises InputError: it begins with the home folder of somebody who has none.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path}: expected a path, got a home folder that is not there; write it out.") from error
 
 
 def choose_splits(names: list[str], data: DataConfig, where: str) -> dict[str, str]:

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from tokenizers.models import WordLevel
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
 from textmix.data.corpora import resolve_packaged_model
+from textmix.data.loading import loading
+from textmix.data.sources import local_path
 from textmix.data.vocabulary import pretrained_tokenizer
 from textmix.errors import InputError
 
@@ -45,7 +47,7 @@ def load_vectors(source: str, tokenizer: PreTrainedTokenizerBase, dim: int, seed
     if source == "random":
         vectors = _uniform(rng, (size, dim), RANDOM_BOUND)
     else:
-        path = Path(source).expanduser()
+        path = local_path(source)
         if path.suffix in _TEXT_SUFFIXES and not path.is_file():
             raise InputError(f"model.vectors: found no file {source!r}.")
         known, found = _from_file(path, tokenizer) if path.is_file() else _from_model(source, tokenizer)
@@ -142,7 +144,7 @@ def _means(rows: Vectors, pieces: list[list[int]]) -> Found:
 def _input_embeddings(source: str) -> Vectors:
     """Read the input embeddings (V, d) of a model, alone out of its safetensors file where there is one."""
     path = resolve_packaged_model(source)
-    try:
+    with loading("model.vectors", "a model with input embeddings", source):
         with torch.device("meta"):
             skeleton = AutoModel.from_config(AutoConfig.from_pretrained(path, trust_remote_code=False))
         weight = skeleton.get_input_embeddings().weight
@@ -150,9 +152,6 @@ def _input_embeddings(source: str) -> Vectors:
         stored = _stored(path, name)
         if stored is None:  # older files hold no tensors that could be read one by one
             stored = AutoModel.from_pretrained(path, trust_remote_code=False).get_input_embeddings().weight.detach()
-    except (OSError, ValueError, NotImplementedError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"model.vectors: expected a model with input embeddings, got {source!r}: {reason}") from error
     vectors: Vectors = stored.float().numpy()
     return vectors
 

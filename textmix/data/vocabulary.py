@@ -8,6 +8,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from textmix.config import Config, DataConfig
 from textmix.data.cache import cached
 from textmix.data.corpora import resolve_packaged_model
+from textmix.data.loading import loading
 from textmix.data.parts import Part
 from textmix.errors import InputError
 
@@ -35,13 +36,8 @@ def pretrained_tokenizer(path: str, key: str) -> PreTrainedTokenizerBase:
     :param key: the configuration key to name in errors.
     :raises InputError: there is none, or nothing to pad with.
     """
-    try:
+    with loading(key, "a Hub id or folder with a tokenizer", path):
         tokenizer = AutoTokenizer.from_pretrained(resolve_packaged_model(path), trust_remote_code=False)
-    except InputError as error:
-        raise InputError(f"{key}: {error}") from error
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{key}: expected a Hub id or folder with a tokenizer, got {path!r}: {reason}") from error
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise InputError(

@@ -1,28 +1,26 @@
 """The training loop: epochs of optimizer steps, a look at the validation split after each, the best one kept."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
-from accelerate.utils.memory import should_reduce_batch_size
 from transformers import PreTrainedModel
 
-from textmix.config import Config, MixupConfig, TrainConfig
-from textmix.data import Splits, epoch_batches
-from textmix.engine.optimization import make_optimizer, make_schedule, total_steps
+from textmix.config import Config, TrainConfig
+from textmix.data import Splits
+from textmix.engine.learner import batches_of_epoch, make_learner, steps_per_epoch
+from textmix.engine.memory import step_in_memory
+from textmix.engine.optimization import total_steps
 from textmix.engine.predict import predict_logits
 from textmix.engine.progress import Progress, at_start, load_best, restore, save
 from textmix.engine.randomness import seed_generators
 from textmix.engine.record import Recorder
-from textmix.engine.steps import Forward, Learner, MicroBatch, StepResult, optimizer_step, windows
-from textmix.engine.stop import StopRequest, agreed, leave, stop_requests
+from textmix.engine.steps import Learner, Window, windows
+from textmix.engine.stop import StopRequest, agreed, leave, others_alive, stop_requests
 from textmix.errors import RunError
-from textmix.losses import resolve_class_weights
 from textmix.metrics import CalibrationState
 from textmix.mixup import Mixup
 
@@ -44,6 +42,10 @@ class FitResult:
     """Wall-clock seconds of training, without evaluations."""
     examples_per_second: float
     """Training examples over these seconds."""
+    batch_size: int
+    """Rows of a micro-batch on each process at the end: fewer than configured where memory was too small for them."""
+    gradient_accumulation_steps: int
+    """Micro-batches of an optimizer step at the end."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,11 @@ def fit(
     """
     train = config.train
     seed_generators(config.seed, accelerator.process_index)  # dropout differs between the processes, the weights do not
-    learner = _prepare(accelerator, model, mixup, splits, config)
+    learner = make_learner(accelerator, model, mixup, splits, config)
     progress = restore(learner, model, at_start(learner, splits), run_dir)
-    steps = total_steps(train, _steps_per_epoch(accelerator, splits, train))
+    steps = total_steps(train, steps_per_epoch(accelerator, splits, train))
     record = Recorder(run_dir, steps, progress, accelerator.is_main_process)
-    with stop_requests() as request, _others_alive(accelerator, progress):
+    with stop_requests() as request, others_alive(accelerator, progress):
         run = _Run(learner, model, splits, record, progress, request, run_dir)
         if progress.step == 0:
             _validate(run)
@@ -86,42 +88,20 @@ def fit(
             _stop_if_asked(run, agreed(accelerator, request))
         load_best(accelerator, model, progress, run_dir)
     record.close()
+    return _result(progress, train)
+
+
+def _result(progress: Progress, train: TrainConfig) -> FitResult:
+    parts = math.ceil(train.batch_size / progress.batch_size)
     return FitResult(
-        progress.epoch, progress.best_epoch, progress.step, progress.seconds, progress.examples / progress.seconds
+        epochs=progress.epoch,
+        best_epoch=progress.best_epoch,
+        steps=progress.step,
+        seconds=progress.seconds,
+        examples_per_second=progress.examples / progress.seconds,
+        batch_size=progress.batch_size,
+        gradient_accumulation_steps=train.gradient_accumulation_steps * parts,
     )
-
-
-def mixup_of_epoch(config: Config, epoch: int) -> MixupConfig:
-    """Return how to mix in `epoch`, counted from 0: not at all before start_epoch and in the last off_last_epochs."""
-    clean = epoch < config.mixup.start_epoch or epoch >= config.train.epochs - config.mixup.off_last_epochs
-    return replace(config.mixup, alpha=0.0) if clean else config.mixup
-
-
-def _prepare(accelerator: Accelerator, model: PreTrainedModel, mixup: Mixup, splits: Splits, config: Config) -> Learner:
-    counts = torch.from_numpy(splits.class_counts)
-    weights = resolve_class_weights(config.loss, counts)
-    # Moved first: an optimizer made before would hold the parameters of another device.
-    forward = accelerator.prepare_model(Forward(model.to(accelerator.device), mixup))
-    optimizer = make_optimizer(model, config.train)
-    schedule = make_schedule(optimizer, config.train, _steps_per_epoch(accelerator, splits, config.train))
-    return Learner(
-        accelerator=accelerator,
-        forward=forward,
-        optimizer=accelerator.prepare_optimizer(optimizer),
-        schedule=schedule,
-        config=config,
-        class_weights=None if weights is None else weights.to(accelerator.device),
-        num_classes=len(splits.label_names),
-    )
-
-
-def _global_batch(accelerator: Accelerator, config: TrainConfig) -> int:
-    return config.batch_size * int(accelerator.num_processes)
-
-
-def _steps_per_epoch(accelerator: Accelerator, splits: Splits, config: TrainConfig) -> int:
-    batches = math.ceil(len(splits.train) / _global_batch(accelerator, config))
-    return math.ceil(batches / config.gradient_accumulation_steps)
 
 
 def _over(progress: Progress, train: TrainConfig) -> bool:
@@ -134,20 +114,14 @@ def _train_epoch(run: _Run) -> None:
     learner, progress, examples = run.learner, run.progress, run.splits.train
     config, train = learner.config, learner.config.train
     learner.forward.train()
-    batches = epoch_batches(
-        len(examples) if examples.lengths is None else examples.lengths,
-        _global_batch(learner.accelerator, train),
-        seed=config.seed,
-        epoch=progress.epoch,
-        length_buckets=train.length_buckets,
-    )
+    batches = batches_of_epoch(learner.accelerator, run.splits, config, progress.epoch)
     last = math.ceil(len(batches) / train.gradient_accumulation_steps)
-    mixup = mixup_of_epoch(config, progress.epoch)
+    mixup = config.mixup.of_epoch(progress.epoch, train.epochs)
     for window in windows(learner, examples, batches, mixup, progress.epoch, first=progress.step_in_epoch):
-        progress.pending.append(_step(learner, window, progress))
+        _step(run, window)
         progress.step += 1
         progress.step_in_epoch += 1
-        run.record.step(sum(micro.global_rows for micro in window))
+        run.record.step(window.rows)
         if progress.step % train.log_every == 0:
             _log(run)
         if progress.step == train.max_steps or progress.step_in_epoch == last:
@@ -156,17 +130,14 @@ def _train_epoch(run: _Run) -> None:
     _log(run)
 
 
-def _step(learner: Learner, window: list[MicroBatch], progress: Progress) -> StepResult:
-    try:
-        return optimizer_step(learner, window, learner.config.mixup.clean_weight)
-    except RuntimeError as error:
-        if not should_reduce_batch_size(error):
-            raise
-        shapes = ", ".join(f"{name} {tuple(values.shape)}" for name, values in window[0].inputs.items())
-        raise RunError(
-            f"out of memory at step {progress.step + 1} (epoch {progress.epoch + 1}), in a batch of {shapes}: lower "
-            "train.batch_size and raise train.gradient_accumulation_steps by as much, or lower data.max_length."
-        ) from error
+def _step(run: _Run, window: Window) -> None:
+    progress = run.progress
+    place = f"at step {progress.step + 1} (epoch {progress.epoch + 1})"
+    result, size = step_in_memory(run.learner, window, progress.batch_size, place)
+    progress.pending.append(result)
+    if size != progress.batch_size:
+        run.record.smaller_batch(progress.step + 1, size)
+        progress.batch_size = size
 
 
 def _between_steps(run: _Run) -> None:
@@ -214,11 +185,11 @@ def _losses(run: _Run) -> torch.Tensor:
     bad = (~losses.isfinite()).nonzero()
     if len(bad):
         where = int(bad[0])
-        weight = progress.pending[where].weight.flatten()[0].item()
+        step = progress.pending[where]
+        drawn = f"lambda {step.weight.flatten()[0].item():.4g}, learning rate {step.learning_rate:.4g}"
         raise RunError(
             f"the loss is {losses[where].item()} at step {progress.step - len(losses) + 1 + where} (epoch "
-            f"{progress.epoch + 1}, lambda {weight:.4g}, learning rate {_rate(run):.4g}): lower train.learning_rate or "
-            "train.max_grad_norm, or use fp32."
+            f"{progress.epoch + 1}, {drawn}): lower train.learning_rate or train.max_grad_norm, or use fp32."
         )
     return losses
 
@@ -232,20 +203,17 @@ def _log(run: _Run) -> None:
         step=progress.step,
         loss=_losses(run).mean().item(),
         gradient_norm=torch.stack([result.gradient_norm for result in progress.pending]).mean().item(),
-        learning_rate=_rate(run),
+        learning_rate=progress.pending[-1].learning_rate,
     )
     progress.pending.clear()
 
 
-def _rate(run: _Run) -> float:
-    return float(run.learner.schedule.get_last_lr()[0])
-
-
 def _validate(run: _Run) -> dict[str, float]:
     learner, examples, progress = run.learner, run.splits.validation, run.progress
+    train = learner.config.train
     with run.record.evaluation():
         broadcast(list(run.model.buffers()))  # batch statistics: those of the process whose weights are saved
-        logits = predict_logits(learner.accelerator, run.model, examples, learner.config.train.eval_batch_size)
+        logits = predict_logits(learner.accelerator, run.model, examples, train.eval_batch_size, train.workers)
         state = CalibrationState(learner.config.eval.bins)
         state.update(logits, examples.labels)
         confidence, predicted = logits.softmax(dim=-1).max(dim=-1)
@@ -258,24 +226,3 @@ def _validate(run: _Run) -> dict[str, float]:
 def _score(metrics: dict[str, float], select: str, epochs: int) -> float:
     """Return a number that is larger for the better epoch."""
     return {"nll": -metrics["nll"], "accuracy": metrics["accuracy"], "last": float(epochs)}[select]
-
-
-@contextmanager
-def _others_alive(accelerator: Accelerator, progress: Progress) -> Iterator[None]:
-    """Turn the failure to reach another process into one sentence."""
-    try:
-        yield
-    except RunError:
-        raise
-    except RuntimeError as error:
-        if accelerator.num_processes == 1 or not _lost_another(error):
-            raise
-        raise RunError(
-            f"another process died after step {progress.step}, see its own message; start the same command again, "
-            "to go on from the last checkpoint."
-        ) from error
-
-
-def _lost_another(error: RuntimeError) -> bool:
-    # Gloo's errors have no type of their own.
-    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)

@@ -5,7 +5,7 @@ import json
 import logging
 import pickle
 import shutil
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class Progress:
     precision: str
     data: str
     """Of the examples; a run goes on only with the processes, the precision and the data it began with."""
+    batch_size: int
+    """Rows of a micro-batch on each process: train.batch_size, or fewer since memory was too small for that."""
     epoch: int = 0
     """Epochs finished, their validation included."""
     step: int = 0
@@ -58,7 +60,8 @@ class Progress:
 def at_start(learner: Learner, splits: Splits) -> Progress:
     """Return the progress of a run that has not begun."""
     data = f"{_digest(splits.train)} {_digest(splits.validation)}"
-    return Progress(learner.accelerator.num_processes, learner.accelerator.mixed_precision, data)
+    accelerator, size = learner.accelerator, learner.config.train.batch_size
+    return Progress(accelerator.num_processes, accelerator.mixed_precision, data, size)
 
 
 def save(learner: Learner, model: PreTrainedModel, progress: Progress, run_dir: Path) -> None:
@@ -91,7 +94,7 @@ def restore(learner: Learner, model: PreTrainedModel, start: Progress, run_dir: 
         return start
     source = checkpoint.place(run_dir / CHECKPOINTS, step)
     try:
-        progress = Progress(**json.loads((source / _PROGRESS).read_bytes()))
+        progress = replace(start, **json.loads((source / _PROGRESS).read_bytes()))
         _check_same(start, progress, run_dir)
         _put_back(learner, model, progress, source)
     except InputError:
@@ -198,9 +201,10 @@ def _plain(progress: Progress) -> dict[str, object]:
 
 
 def _row(result: StepResult) -> list[float]:
-    return [result.loss.item(), result.gradient_norm.item(), result.weight.flatten()[0].item()]
+    weight = result.weight.flatten()[0].item()
+    return [result.loss.item(), result.gradient_norm.item(), weight, result.learning_rate]
 
 
 def _result(row: list[float], device: torch.device) -> StepResult:
     loss, norm = (torch.tensor(value, device=device) for value in row[:2])
-    return StepResult(loss, norm, torch.tensor(row[2]))
+    return StepResult(loss, norm, torch.tensor(row[2]), row[3])

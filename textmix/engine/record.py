@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ class Recorder:
         self._bar = tqdm(total=total_steps, initial=progress.step, unit="step", disable=hidden, dynamic_ncols=True)
         if writes and progress.step == 0:
             (run_dir / METRICS).unlink(missing_ok=True)  # of a start that did not come as far as a checkpoint
+        if writes:
+            _cut_half_a_line(run_dir / "timing.jsonl")
         self._append("timing.jsonl", {"event": "resume" if progress.step else "start", "step": progress.step})
         if progress.step:
             logger.info("%s: goes on from the checkpoint after step %d.", run_dir, progress.step)
@@ -73,6 +76,10 @@ class Recorder:
         times = {"seconds": round(self.seconds, 3), "examples_per_second": round(self.examples_per_second, 1)}
         self._append("timing.jsonl", {"event": "train", "step": step, **times})
 
+    def smaller_batch(self, step: int, size: int) -> None:
+        """Record that a micro-batch has `size` rows on each process from `step` on."""
+        self._append("timing.jsonl", {"event": "smaller batch", "step": step, "batch_size": size})
+
     def validation(self, *, epochs: int, step: int, metrics: dict[str, float]) -> None:
         """Record the validation metrics after so many epochs."""
         self._append(METRICS, {"event": "validation", "epochs": epochs, "step": step, **metrics})
@@ -95,3 +102,10 @@ class Recorder:
         if self.writes:
             with (self.run_dir / name).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
+
+
+def _cut_half_a_line(path: Path) -> None:
+    """Leave whole lines alone: the last one may have been cut short by a kill, or by a disk that was full."""
+    data = path.read_bytes() if path.exists() else b""
+    if data and not data.endswith(b"\n"):
+        os.truncate(path, data.rfind(b"\n") + 1)

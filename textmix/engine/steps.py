@@ -4,24 +4,19 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedModel
 
 from textmix.config import Config, MixupConfig
 from textmix.data import Examples, share
+from textmix.engine.reading import Batch, Rows, read_batches
 from textmix.losses import classification_loss, target_mass
 from textmix.mixup import Mix, Mixup, draw
-
-Rows = npt.NDArray[np.int64]
-Batch = dict[str, Tensor]
 
 
 class Forward(nn.Module):
@@ -62,10 +57,21 @@ class MicroBatch:
     inputs: Batch
     labels: Tensor
     mix: Mix
-    global_rows: int
-    """Rows of the micro-batch over all processes."""
+    seed: tuple[int, int, int, int]
+    """(seed, epoch, step, rank), of which its mix was drawn."""
     counts: bool
     """False for the row a process computes where there are fewer rows than processes: it adds nothing."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The micro-batches of one optimizer step, as far as they fall to one process."""
+
+    micros: list[MicroBatch]
+    rows: int
+    """Rows of all micro-batches over all processes."""
+    mixup: MixupConfig
+    """How they are mixed."""
 
 
 @dataclass(frozen=True)
@@ -78,22 +84,14 @@ class StepResult:
     """Norm of the gradient before clipping."""
     weight: Tensor
     """Lambda of the first micro-batch, on the host."""
-
-
-class _Batches(Dataset[Batch]):
-    """Examples that are read a batch at a time."""
-
-    def __init__(self, examples: Examples) -> None:
-        self.examples = examples
-
-    def __getitem__(self, rows: Rows) -> Batch:
-        return self.examples.batch(rows)
+    learning_rate: float
+    """What the step was taken with."""
 
 
 def windows(
     learner: Learner, examples: Examples, batches: list[Rows], mixup: MixupConfig, epoch: int, first: int
-) -> Iterator[list[MicroBatch]]:
-    """Yield the micro-batches of each optimizer step of an epoch, beginning with step `first`.
+) -> Iterator[Window]:
+    """Yield the window of each optimizer step of an epoch, beginning with step `first`.
 
     What is mixed with what depends on the seed, the epoch, the micro-batch's place in it and the process alone.
     """
@@ -101,61 +99,68 @@ def windows(
     rank, processes = accelerator.process_index, accelerator.num_processes
     shares = [share(rows, rank, processes) for rows in batches]
     plan = [mine if len(mine) else rows[:1] for mine, rows in zip(shares, batches, strict=True)]
-    loader = DataLoader(
-        _Batches(examples),
-        sampler=plan[first * size :],
-        batch_size=None,
-        num_workers=learner.config.train.workers,
-        pin_memory=accelerator.device.type == "cuda",
-        generator=torch.Generator(),  # its own, or opening the loader would move the global one
-    )
-    window: list[MicroBatch] = []
-    for step, batch in enumerate(loader, start=first * size):
-        inputs = {name: values.to(accelerator.device, non_blocking=True) for name, values in batch.items()}
+    batches_read = read_batches(examples, plan[first * size :], accelerator.device, learner.config.train.workers)
+    micros: list[MicroBatch] = []
+    for step, inputs in enumerate(batches_read, start=first * size):
         labels = inputs.pop("labels")
         seed = (learner.config.seed, epoch, step, rank)
         inputs = examples.transform(inputs, seed)
-        mix = draw(mixup, len(labels), seed=seed)
-        window.append(MicroBatch(inputs, labels, mix, len(batches[step]), counts=len(shares[step]) > 0))
-        if len(window) == size or step == len(batches) - 1:
-            yield window
-            window = []
+        micros.append(MicroBatch(inputs, labels, draw(mixup, len(labels), seed), seed, len(shares[step]) > 0))
+        if len(micros) == size or step == len(batches) - 1:
+            yield Window(micros, sum(map(len, batches[step + 1 - len(micros) : step + 1])), mixup)
+            micros = []
 
 
-def optimizer_step(learner: Learner, window: list[MicroBatch], clean_weight: float) -> StepResult:
+def optimizer_step(learner: Learner, window: Window) -> StepResult:
     """Take one optimizer step on the mean loss over the rows of all its micro-batches and processes.
 
     Nothing here reads a number back from the device.
     """
-    accelerator = learner.accelerator
-    targets = [micro.mix.targets(micro.labels, learner.num_classes) for micro in window]
-    rows = sum(micro.global_rows for micro in window)
-    mass = _window_mass(learner, window, targets)
+    return update(learner, window, accumulate(learner, learner.forward, window, weigh(learner, window)))
+
+
+def weigh(learner: Learner, window: Window) -> Tensor | None:
+    """Return the weight mass of all targets over all processes, None where classes have no weights."""
+    if learner.class_weights is None:
+        return None
+    targets = [micro.mix.targets(micro.labels, learner.num_classes) for micro in window.micros]
+    own = [target_mass(t, learner.class_weights) * m.counts for t, m in zip(targets, window.micros, strict=True)]
+    mass: Tensor = learner.accelerator.reduce(torch.stack(own).sum(), "sum")
+    return mass
+
+
+def accumulate(learner: Learner, forward: nn.Module, window: Window, mass: Tensor | None) -> Tensor:
+    """Add up the gradients of a window and return this process's part of its loss.
+
+    :param forward: that of the learner, which averages the gradients over the processes after the last micro-batch, or
+        the module inside, which leaves them as they are.
+    :param mass: what :func:`weigh` returned.
+    """
     losses = []
-    for i, (micro, target) in enumerate(zip(window, targets, strict=True)):
-        # Gradients are averaged over the processes once, after the last micro-batch.
-        with nullcontext() if i == len(window) - 1 else accelerator.no_sync(learner.forward):
-            mixed, clean = learner.forward(micro.inputs, micro.mix, clean_weight > 0 and not micro.mix.identity)
-            loss = _loss(learner, mixed, target, rows, mass)
+    weight = window.mixup.clean_weight
+    for i, micro in enumerate(window.micros):
+        target = micro.mix.targets(micro.labels, learner.num_classes)
+        with nullcontext() if i == len(window.micros) - 1 else learner.accelerator.no_sync(forward):
+            mixed, clean = forward(micro.inputs, micro.mix, weight > 0 and not micro.mix.identity)
+            loss = _loss(learner, mixed, target, window.rows, mass)
             if clean is not None:
                 labels = one_hot(micro.labels, learner.num_classes).float()
-                loss = loss + clean_weight * _loss(learner, clean, labels, rows, mass)
-            accelerator.backward(loss if micro.counts else loss * 0)
+                loss = loss + weight * _loss(learner, clean, labels, window.rows, mass)
+            learner.accelerator.backward(loss if micro.counts else loss * 0)
         losses.append(loss.detach() * micro.counts)
+    return torch.stack(losses).sum()
+
+
+def update(learner: Learner, window: Window, loss: Tensor) -> StepResult:
+    """Change the weights as the gradients of a window say."""
     limit = learner.config.train.max_grad_norm
-    norm = accelerator.clip_grad_norm_(learner.forward.parameters(), float("inf") if limit is None else limit)
+    limit = float("inf") if limit is None else limit
+    norm = learner.accelerator.clip_grad_norm_(learner.forward.parameters(), limit)
+    rate = float(learner.schedule.get_last_lr()[0])
     learner.optimizer.step()
     learner.schedule.step()
     learner.optimizer.zero_grad()
-    return StepResult(torch.stack(losses).sum(), torch.as_tensor(norm), window[0].mix.weight)
-
-
-def _window_mass(learner: Learner, window: list[MicroBatch], targets: list[Tensor]) -> Tensor | None:
-    if learner.class_weights is None:
-        return None
-    own = [target_mass(t, learner.class_weights) * m.counts for t, m in zip(targets, window, strict=True)]
-    mass: Tensor = learner.accelerator.reduce(torch.stack(own).sum(), "sum")
-    return mass
+    return StepResult(loss, torch.as_tensor(norm), window.micros[0].mix.weight, rate)
 
 
 def _loss(learner: Learner, logits: Tensor, targets: Tensor, rows: int, mass: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Stopping when asked to: Ctrl-C, SIGTERM, and SIGUSR1, which SLURM sends before the time is up."""
+"""Stopping: asked to by Ctrl-C, SIGTERM and SIGUSR1 (SLURM's warning before time is up), or left alone by a process."""
 
 import logging
 import shlex
@@ -13,6 +13,9 @@ from typing import NoReturn
 
 import torch
 from accelerate import Accelerator
+
+from textmix.engine.progress import Progress
+from textmix.errors import RunError
 
 logger = logging.getLogger(__name__)
 
@@ -68,3 +71,24 @@ def leave(accelerator: Accelerator, number: int, step: int, run_dir: Path) -> No
     )
     accelerator.wait_for_everyone()  # a launcher that sees the first one end kills the others
     raise SystemExit(128 + number)
+
+
+@contextmanager
+def others_alive(accelerator: Accelerator, progress: Progress) -> Iterator[None]:
+    """Turn the failure to reach another process into one sentence."""
+    try:
+        yield
+    except RunError:
+        raise
+    except RuntimeError as error:
+        if accelerator.num_processes == 1 or not _lost_another(error):
+            raise
+        raise RunError(
+            f"another process died after step {progress.step}, see its own message; start the same command again, "
+            "to go on from the last checkpoint."
+        ) from error
+
+
+def _lost_another(error: RuntimeError) -> bool:
+    # Gloo's errors have no type of their own.
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)

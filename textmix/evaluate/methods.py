@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from textmix.config.keys import flat
 from textmix.errors import InputError
 from textmix.inference.pairing import align
 from textmix.predictions import Predictions, load
 from textmix.report import read_summary
-from textmix.report.details import flat
 from textmix.report.material import read_config
 
 SEED_KEYS = ("seed", "output_dir")

@@ -49,6 +49,8 @@ def evaluate_model(config: EvaluateModelConfig) -> Evaluation:
         if split is not None:
             examples = _labelled_examples(config, split, classifier)
             facts[f"truncated_{split}"] = _count_truncated(examples, split, config.data.max_length)
+            if len(examples) < 2:
+                raise InputError(f"{config.data.path}: expected at least two examples in {split}, got {len(examples)}.")
             sets[split] = predict(accelerator, model, examples, classifier.label_names, config.batch_size)
     save(sets[config.split], folder / "predictions.parquet")
     validation = None if config.calibrate_split is None else sets[config.calibrate_split]

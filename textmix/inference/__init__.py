@@ -3,6 +3,7 @@
 from textmix.inference.compare import Comparison, Difference, compare
 from textmix.inference.intervals import Interval, confidence_intervals, wilson
 from textmix.inference.null import NullBand, ZTest, null_band, spiegelhalter
+from textmix.inference.repeated import method_intervals
 
 __all__ = [
     "Comparison",
@@ -12,6 +13,7 @@ __all__ = [
     "ZTest",
     "compare",
     "confidence_intervals",
+    "method_intervals",
     "null_band",
     "spiegelhalter",
     "wilson",

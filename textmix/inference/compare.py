@@ -10,12 +10,12 @@ from scipy.stats import t
 from textmix.errors import InputError
 from textmix.inference.intervals import check_level
 from textmix.inference.pairing import align
+from textmix.inference.repeated import MEANS, Part, between_runs, half_width
 from textmix.inference.resample import BINNED, Replicates, replicate
 from textmix.metrics.examples import Examples, FloatArray, score_examples
 from textmix.predictions import Predictions
 
-_MEANS = {"accuracy": "correct", "nll": "nll", "brier": "brier"}
-_TITLES = {"nll": "NLL", "brier": "Brier score", "ece": "ECE", "oe": "OE"}
+_TITLES = {"nll": "NLL", "brier": "Brier score", "ece": "ECE", "oe": "OE", "mean_confidence": "mean confidence"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def compare(
     of these trained models.
 
     :param a: predictions of the baseline, or a list with one entry a run. :param b: those of the other model.
-    :param metrics: any of accuracy, nll, brier, ece, oe, over, under.
+    :param metrics: any of accuracy, nll, brier, mean_confidence, ece, oe, over, under.
     :raises InputError: an unknown metric; ids or true labels that differ (equal ids in another order are aligned);
         fewer than two examples; or one run against several.
 
@@ -93,9 +93,9 @@ def compare(
     (False, True)
     """
     check_level(level)
-    unknown = [metric for metric in metrics if metric not in {*_MEANS, *BINNED}]
+    unknown = [metric for metric in metrics if metric not in {*MEANS, *BINNED}]
     if unknown:
-        raise InputError(f"metrics: expected some of {', '.join([*_MEANS, *BINNED])}, got {unknown[0]!r}.")
+        raise InputError(f"metrics: expected some of {', '.join([*MEANS, *BINNED])}, got {unknown[0]!r}.")
     runs_a = [a] if isinstance(a, Predictions) else list(a)
     runs_b = [b] if isinstance(b, Predictions) else list(b)
     if min(len(runs_a), len(runs_b)) < 1 or (len(runs_a) == 1) != (len(runs_b) == 1):
@@ -110,8 +110,8 @@ def compare(
     split = len(runs_a)
     replicates = replicate(examples, num_bins, resamples, np.random.default_rng(seed))
     differences = {
-        metric: _mean_difference(examples, split, _MEANS[metric], level)
-        if metric in _MEANS
+        metric: _mean_difference(examples, split, MEANS[metric], level)
+        if metric in MEANS
         else _binned_difference(replicates, split, metric, level)
         for metric in metrics
     }
@@ -125,7 +125,7 @@ def _mean_difference(runs: list[Examples], split: int, field: str, level: float)
     padded = np.append(paired, [1.0, -1.0]) if field == "correct" else paired
     error = padded.std(ddof=1) / sqrt(len(padded))
     center = float(padded.mean())
-    return _difference(values.mean(1), split, (center, center), _Error(float(error), len(padded)), level)
+    return _difference(values.mean(1), split, (center, center), Part(float(error), len(padded) - 1), level)
 
 
 def _binned_difference(runs: list[Replicates], split: int, metric: str, level: float) -> Difference:
@@ -141,38 +141,21 @@ def _binned_difference(runs: list[Replicates], split: int, metric: str, level: f
     radius = max(radius_a + radius_b - 2 * together * min(radius_a, radius_b), 0.0)
     debiased = observed - (least + most) / 2
     center = debiased[split:].mean() - debiased[:split].mean()
-    error = _Error(float((of_b - of_a).std()), int(runs[0].count.sum()))
+    error = Part(float((of_b - of_a).std()), int(runs[0].count.sum()) - 1)
     return _difference(observed, split, (float(center - radius), float(center + radius)), error, level)
 
 
-@dataclass(frozen=True)
-class _Error:
-    """A standard error over examples, and how many of them it stands on."""
-
-    value: float
-    n: int
-
-
-def _difference(
-    observed: FloatArray, split: int, center: tuple[float, float], error: _Error, level: float
-) -> Difference:
+def _difference(observed: FloatArray, split: int, center: tuple[float, float], error: Part, level: float) -> Difference:
     """Return the difference with its interval, the variance between runs added to that over examples.
 
     :param observed: the metric of each run, those of a first. :param center: where the interval's middle may lie.
     """
-    variances, freedoms = [error.value**2], [error.n - 1]
-    for runs in (observed[:split], observed[split:]):
-        if len(runs) > 1:
-            variances.append(float(runs.var(ddof=1)) / len(runs))
-            freedoms.append(len(runs) - 1)
-    total = sum(variances)
+    half, spread, freedom = half_width([error, *between_runs(observed[:split]), *between_runs(observed[split:])], level)
     mean_a, mean_b = float(observed[:split].mean()), float(observed[split:].mean())
     distance = max(center[0], -center[1], 0.0)
-    if total == 0:
+    if spread == 0:
         return Difference(mean_a, mean_b, mean_b - mean_a, *center, float(distance == 0))
-    freedom = total**2 / sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))
-    half = float(t.isf((1 - level) / 2, freedom)) * sqrt(total)
-    p_value = float(2 * t.sf(distance / sqrt(total), freedom))
+    p_value = float(2 * t.sf(distance / spread, freedom))
     return Difference(mean_a, mean_b, mean_b - mean_a, center[0] - half, center[1] + half, p_value)
 
 

@@ -110,4 +110,7 @@ def blend(rows: Tensor, permutation: Tensor, weight: Tensor, dim: int = 0) -> Te
     weight = weight.to(rows.dtype)
     if weight.ndim:
         weight = weight.view([-1 if d == dim else 1 for d in range(rows.ndim)])
-    return torch.lerp(rows.index_select(dim, permutation), rows, weight)
+    if rows.is_contiguous():
+        return torch.lerp(rows.index_select(dim, permutation), rows, weight)
+    # The slower way to the same rows, but it remembers how images lie in memory: with their colours last.
+    return torch.lerp(rows.movedim(dim, 0)[permutation].movedim(0, dim), rows, weight)

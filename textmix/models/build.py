@@ -11,7 +11,6 @@ from transformers import PreTrainedModel
 from textmix.config import Config, ModelConfig
 from textmix.data import Splits, TextExamples, used_token_ids
 from textmix.data.vectors import load_vectors
-from textmix.errors import InputError
 from textmix.models.adapters import add_adapters
 from textmix.models.build_image import RESNETS, build_resnet, build_vgg16, load_image_classifier
 from textmix.models.pretrained import load_pretrained
@@ -32,13 +31,7 @@ def build_model(config: Config, splits: Splits) -> PreTrainedModel:
 
     :raises InputError: word vectors or pretrained weights that can't be read or don't fit.
     """
-    builders = BUILDERS[config.data.kind]
-    if config.model.name not in builders:
-        raise InputError(
-            f"model.name: expected one of {', '.join(builders)} for {config.data.kind} (a run is on images where "
-            f"data.image_column is given), got {config.model.name!r}."
-        )
-    return builders[config.model.name](config, splits)
+    return BUILDERS[config.data.kind][config.model.name](config, splits)
 
 
 def _build_cnn(config: Config, splits: Splits) -> PreTrainedModel:

@@ -3,11 +3,9 @@
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForImageClassification, PreTrainedModel
 
 from textmix.config import ModelConfig
-from textmix.data import resolve_packaged_model
 from textmix.errors import InputError
 from textmix.models.image import (
     ResNetConfig,
@@ -16,7 +14,7 @@ from textmix.models.image import (
     VGGForImageClassification,
     checkpoint_activations,
 )
-from textmix.models.pretrained import check_shapes, quiet_loading
+from textmix.models.pretrained import load_weights
 
 RESNETS: dict[str, dict[str, Any]] = {
     "resnet18": {"depths": [2, 2, 2, 2]},
@@ -50,28 +48,16 @@ def build_vgg16(config: ModelConfig, labels: dict[str, Any]) -> PreTrainedModel:
 def load_image_classifier(config: ModelConfig, labels: dict[str, Any]) -> PreTrainedModel:
     """Load any Hugging Face image classifier, with a new last layer where it has none or `model.new_head` asks for it.
 
-    :raises InputError: there is no such model, or its classifier was trained for another number of labels.
+    :raises InputError: as :func:`textmix.models.pretrained.load_weights` does, or the model can't compute its
+        activations again where `model.gradient_checkpointing` asks for it.
     """
-    path = str(config.path)
-    try:
-        with quiet_loading():
-            model, info = AutoModelForImageClassification.from_pretrained(
-                resolve_packaged_model(path),
-                dtype=torch.float32,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                **labels,
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"model.path: expected a Hugging Face image classifier, got {path!r}: {reason}") from error
-    check_shapes(path, info["mismatched_keys"], labels["num_labels"], new_head=config.new_head)
-    return _finished(model, config)
+    return _finished(load_weights(AutoModelForImageClassification, "image classifier", config, labels).model, config)
 
 
 def _finished(model: PreTrainedModel, config: ModelConfig) -> PreTrainedModel:
     if config.gradient_checkpointing:
+        if not model.supports_gradient_checkpointing:
+            raise InputError(f"model.gradient_checkpointing: {type(model).__name__} has none; set it to false.")
         checkpoint_activations(model)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
     return model

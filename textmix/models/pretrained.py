@@ -1,4 +1,4 @@
-"""Any Hugging Face sequence classifier as a starting point, and what its architecture asks of the texts."""
+"""Any Hugging Face classifier as a starting point, and what the architecture of one of texts asks of them."""
 
 import copy
 import logging
@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from textmix.config import Config
+from textmix.config import Config, ModelConfig
 from textmix.data import Examples, Splits, TextExamples, resolve_packaged_model
 from textmix.data.batching import Indices
+from textmix.data.loading import loading
 from textmix.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -38,27 +38,37 @@ class Loaded:
 
 
 def load_pretrained(config: Config, splits: Splits, labels: dict[str, Any]) -> Loaded:
-    """Load ``config.model.path`` as a classifier for `labels`, with a new last layer where the checkpoint has none.
+    """Load ``config.model.path`` as a classifier of texts for `labels`, with a new last layer where there is none.
 
     :param labels: the keys of a model's configuration that say so.
-    :raises InputError: there is no such model, its classifier was trained for another number of labels, or its
-        positions are fewer than ``data.max_length``.
+    :raises InputError: as :func:`load_weights` does, or its positions are fewer than ``data.max_length``.
     """
-    path = str(config.model.path)
-    try:
-        with quiet_loading():
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                resolve_packaged_model(path),
-                dtype=torch.float32,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                **labels,
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"model.path: expected a Hugging Face sequence classifier, got {path!r}: {reason}") from error
-    check_shapes(path, info["mismatched_keys"], labels["num_labels"], new_head=config.model.new_head)
+    loaded = load_weights(AutoModelForSequenceClassification, "sequence classifier", config.model, labels)
+    check_length(loaded.model, config.data.max_length)
+    # Decoders pool at the last token that is no padding: theirs must be the tokenizer's.
+    loaded.model.config.pad_token_id = splits.processor.pad_token_id
+    return loaded
+
+
+def load_weights(auto: Any, kind: str, config: ModelConfig, labels: dict[str, Any]) -> Loaded:
+    """Load any Hugging Face classifier, with a new last layer where its checkpoint has none or a new one is asked for.
+
+    :param auto: the Auto class that knows such models, which are called `kind`.
+    :param labels: the keys of a model's configuration that say which classes there are.
+    :raises InputError: there is no such model, its checkpoint lacks most weights, or its classifier was trained for
+        another number of labels.
+    """
+    path = str(config.path)
+    with loading("model.path", f"a Hugging Face {kind}", path), quiet_loading():
+        model, info = auto.from_pretrained(
+            resolve_packaged_model(path),
+            dtype=torch.float32,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **labels,
+        )
+    check_shapes(path, info["mismatched_keys"], labels["num_labels"], new_head=config.new_head)
     new = (*sorted(info["missing_keys"]), *sorted(name for name, _, _ in info["mismatched_keys"]))
     names = {name for name, _ in model.named_parameters()}
     if 2 * len(names & set(new)) > len(names):
@@ -68,9 +78,6 @@ def load_pretrained(config: Config, splits: Splits, labels: dict[str, Any]) -> L
         )
     if new:
         logger.info("%s: not in the checkpoint, and therefore new: %s.", path, ", ".join(new))
-    check_length(model, config.data.max_length)
-    # Decoders pool at the last token that is no padding: theirs must be the tokenizer's.
-    model.config.pad_token_id = splits.processor.pad_token_id
     if "calibration_temperature" in model.config.to_dict():
         del model.config.calibration_temperature  # training undoes it
     return Loaded(model, new)

@@ -3,7 +3,7 @@
 Every score is higher for examples that are more like the training data.
 """
 
-from textmix.ood.detection import Detection, aupr_in, aupr_out, auroc, detection, fpr95
+from textmix.ood.detection import Detection, aupr_in, aupr_out, auroc, detection, fpr95, placements
 from textmix.ood.scores import SCORES, energy, entropy, margin, msp
 from textmix.ood.selective import (
     RiskCoverage,
@@ -34,6 +34,7 @@ __all__ = [
     "fpr95",
     "margin",
     "msp",
+    "placements",
     "risk_coverage",
     "threshold_for_accuracy",
 ]

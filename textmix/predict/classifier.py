@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 import textmix.models  # registers our architectures  # noqa: F401
 from textmix.data import resolve_packaged_model
+from textmix.data.loading import loading
 from textmix.data.vocabulary import pretrained_tokenizer
 from textmix.errors import InputError
 from textmix.models.pretrained import max_positions, pools_last_token, quiet_loading
@@ -51,14 +51,10 @@ def load_classifier(path: str, max_length: int | None = None) -> Classifier:
 
 
 def _load_model(path: str) -> PreTrainedModel:
-    try:
-        with quiet_loading():
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                resolve_packaged_model(path), dtype=torch.float32, trust_remote_code=False, output_loading_info=True
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"model: expected a Hub id or the folder of a classifier, got {path!r}: {reason}") from error
+    with loading("model", "a Hub id or the folder of a classifier", path), quiet_loading():
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            resolve_packaged_model(path), dtype=torch.float32, trust_remote_code=False, output_loading_info=True
+        )
     if info["missing_keys"]:
         raise InputError(
             f"model: expected a trained classifier, got {path!r}, which has no weights for "

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from textmix.errors import InputError
 from textmix.files import replacing
+from textmix.predictions.tables import explain_csv, first_line
 
 _BLOCK = 16 << 20
 """Bytes of a csv file that are parsed at a time, and therefore the longest row."""
@@ -32,17 +33,20 @@ def read_tables(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
     read = 0
     try:
         for table in _READERS[path.suffix.lower()](path, rows, encoding):
+            twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+            if twice:
+                raise InputError(
+                    f"{path}: expected every column once, got {twice} more than once; rename or remove one."
+                )
+            table.validate(full=True)
             yield table
             read += len(table)
     except InputError:
         raise
     except UnicodeError as error:
         raise InputError(f"{path}: expected text in {encoding}, got other bytes; set --encoding.") from error
-    except LookupError as error:
-        raise InputError(f"encoding: expected one such as utf-8 or latin-1, got {encoding!r}.") from error
-    except (OSError, ValueError) as error:  # which pyarrow's own are, too
-        hint = "; set --encoding" if "UTF8" in str(error) else ""
-        raise InputError(f"{path}: {str(error).splitlines()[0]}{hint}") from error
+    except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
+        raise InputError(f"{path}: can't be read ({first_line(error)}); write it again.") from error
     if not read:
         raise InputError(f"{path}: expected at least one row, got none.")
 
@@ -78,15 +82,27 @@ def _read_parquet(path: Path, rows: int, _encoding: str) -> Iterator[pa.Table]:
 
 
 def _read_csv(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
+    bad_rows: list[pa.csv.InvalidRow] = []
+
+    def remember(row: pa.csv.InvalidRow) -> str:
+        bad_rows.append(row)
+        return "error"
+
     read = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, encoding=encoding)
-    parse = pa.csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True)
-    with pa.csv.open_csv(path, read, parse) as header:
-        names = header.schema.names
-    convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
-    with pa.csv.open_csv(path, read, parse, convert) as reader:
-        for batch in reader:
-            for start in range(0, len(batch), rows):
-                yield pa.Table.from_batches([batch.slice(start, rows)])
+    parse = pa.csv.ParseOptions(
+        delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True, invalid_row_handler=remember
+    )
+    names: list[str] = []
+    try:
+        with pa.csv.open_csv(path, read, parse, pa.csv.ConvertOptions(default_column_type=pa.string())) as header:
+            names = header.schema.names
+        convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+        with pa.csv.open_csv(path, read, parse, convert) as reader:
+            for batch in reader:
+                for start in range(0, len(batch), rows):
+                    yield pa.Table.from_batches([batch.slice(start, rows)])
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path}: {explain_csv(path, str(error), bad_rows, names, '--encoding')}") from error
 
 
 def _read_jsonl(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
@@ -98,19 +114,43 @@ def _read_jsonl(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
             entries = [_entry(path, number, line) for number, line in window]
             if schema is None:
                 names = dict.fromkeys(name for entry in entries for name in entry)
-                found = pa.table({name: [entry.get(name) for entry in entries] for name in names}).schema
+                found = pa.table({name: _column(path, name, window, entries) for name in names}).schema
                 schema = pa.schema([f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in found])
             for (number, _), entry in zip(window, entries, strict=True):
                 if not entry.keys() <= set(schema.names):
                     extra = sorted(entry.keys() - set(schema.names))
                     raise InputError(f"{path}: line {number}: expected the keys {schema.names}, got {extra} besides.")
-            yield pa.Table.from_pylist(entries, schema=schema)
+            yield pa.table([_column(path, f.name, window, entries, f.type) for f in schema], schema=schema)
+
+
+def _column(
+    path: Path,
+    name: str,
+    window: list[tuple[int, str]],
+    entries: list[dict[str, Any]],
+    kind: pa.DataType | None = None,
+) -> pa.Array:
+    """Return what the objects hold under `name`, of the type of the first window's.
+
+    :raises InputError: they hold different kinds of things.
+    """
+    values = [entry.get(name) for entry in entries]
+    try:
+        return pa.array(values, kind)
+    except UnicodeError:
+        raise
+    except (pa.ArrowException, ValueError, OverflowError, TypeError) as error:
+        lines = f"lines {window[0][0]} to {window[-1][0]}"
+        raise InputError(
+            f"{path}: {lines}: expected values of one kind under {name!r}{f' ({kind})' if kind else ''}, got others "
+            f"({first_line(error)}); make them alike, such as all text."
+        ) from error
 
 
 def _entry(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a ValueError of their own
         raise InputError(f"{path}: line {number}: expected a JSON object, got {line.strip()[:80]!r}.") from error
     if not isinstance(entry, dict):
         raise InputError(f"{path}: line {number}: expected a JSON object, got {line.strip()[:80]!r}.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from textmix.config.keys import flat
 from textmix.figures import accuracy_confidence_density
 from textmix.metrics import classwise_table, score_examples
 from textmix.predictions import Predictions
@@ -126,11 +127,3 @@ def _pairs(caption: str, values: Mapping[str, Any]) -> Table:
 
 def _plain(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings as one level, with dotted keys."""
-    result: dict[str, Any] = {}
-    for key, value in values.items():
-        result |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return result

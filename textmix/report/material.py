@@ -1,11 +1,13 @@
 """What a report is made of: a summary, and whatever else the folder of a run holds."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
@@ -58,10 +60,26 @@ def read_run(folder: Path, summary: Mapping[str, Any] | None = None) -> Material
         validation=_load_if_there(predictions / "validation.parquet"),
         ood={path.stem.removeprefix(OOD_PREFIX): load(path, labelled=False) for path in ood},
         config=read_config(folder / "config.yaml"),
-        epochs={int(path.stem): _read_epoch(path) for path in (folder / "epochs").glob("*.parquet")},
-        history=_read_history(folder / "metrics.jsonl"),
+        epochs={
+            int(path.stem): _read_epoch(path) for path in (folder / "epochs").glob("*.parquet") if path.stem.isdecimal()
+        },
+        history=read_history(folder / "metrics.jsonl"),
         has_model=(folder / "model").is_dir(),
     )
+
+
+@contextmanager
+def as_written(folder: Path) -> Iterator[None]:
+    """Say in one sentence that the files of a run are not what textmix writes, where the body stumbles over them."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise InputError(
+            f"{folder}: expected summary.json, config.yaml and metrics.jsonl as textmix writes them, got others "
+            f"({type(error).__name__}: {str(error)[:200]}); restore them, or train again."
+        ) from error
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -73,9 +91,10 @@ def read_summary(folder: Path) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: expected the summary of a finished run, got: {error.strerror}.") from error
-    except ValueError as error:
-        raise InputError(f"{path}: expected JSON, got: {error}.") from error
+        reason = error.strerror or error
+        raise InputError(f"{path}: expected the summary of a finished run, got: {reason}.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected JSON, got: {error}; restore the file, or train again.") from error
     if not isinstance(summary, dict):
         raise InputError(f"{path}: expected a JSON object, got {type(summary).__name__}.")
     return summary
@@ -99,27 +118,41 @@ def read_config(path: Path) -> dict[str, Any]:
         return {}
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path}: expected the configuration of a run, got: {str(error).splitlines()[0]}.") from error
     if not isinstance(config, dict):
         raise InputError(f"{path}: expected the configuration of a run, got {type(config).__name__}.")
+    if not _is_plain(config):
+        raise InputError(f"{path}: expected the configuration of a run, got keys or values that textmix never writes.")
     return config
 
 
-def _read_history(path: Path) -> list[dict[str, Any]]:
+def _is_plain(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (str, int, float))
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Read what metrics.jsonl holds of the validation metrics, one record an epoch; empty where there is no file.
+
+    :raises InputError: it is no JSON.
+    """
     if not path.exists():
         return []
     try:
         records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected one JSON object a line, got: {error}.") from error
-    return [record for record in records if record["event"] == "validation"]
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected one JSON object a line, got: {error}; restore the file.") from error
+    return [record for record in records if isinstance(record, dict) and record.get("event") == "validation"]
 
 
 def _read_epoch(path: Path) -> Epoch:
     try:
         table = pq.read_table(path, columns=["confidence", "correct"])
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(
             f"{path}: expected columns confidence and correct, got: {str(error).splitlines()[0]}"
         ) from error

@@ -9,7 +9,7 @@ from textmix.files import write_text
 from textmix.report import details, sections
 from textmix.report.card import render_card
 from textmix.report.html import render_html
-from textmix.report.material import Material, read_run
+from textmix.report.material import Material, as_written, read_run
 from textmix.report.page import Page, Section
 from textmix.report.words import lead
 
@@ -51,4 +51,9 @@ def make_report(folder: Path, summary: Mapping[str, Any] | None = None) -> None:
     :param summary: of a run that has not written its own yet.
     :raises InputError: there is no summary, or a file can't be read.
     """
-    write_report(read_run(folder, summary), folder)
+    material = read_run(folder, summary)
+    if summary is not None:
+        write_report(material, folder)
+        return
+    with as_written(folder):
+        write_report(material, folder)

@@ -116,6 +116,7 @@ def test_augmentation_is_seeded_and_for_training_only(pictures):
     torch.testing.assert_close(first, again, atol=0, rtol=0)
     assert not torch.equal(first, other)
     assert not torch.equal(first, clean)
+    assert all(shown.is_contiguous(memory_format=torch.channels_last) for shown in (clean, first))
     torch.testing.assert_close(examples.transform(batch, None)["pixel_values"], clean, atol=0, rtol=0)
 
 

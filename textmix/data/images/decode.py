@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from transformers import BaseImageProcessor
 
 from textmix.data.batching import Indices
@@ -26,8 +25,8 @@ from textmix.errors import InputError
 log = logging.getLogger(__name__)
 
 Pixels = npt.NDArray[np.uint8]
-_PIECE = 1_000
-"""Images that are being decoded at a time."""
+_PIECE = 256
+"""Images that are in memory at a time while all are looked at."""
 _DEEP_MODES = ("I", "F")
 """Beginnings of Pillow's modes with more than 8 bits a colour, whose conversion would cut off all that is bright."""
 UNREADABLE = (
@@ -36,24 +35,31 @@ UNREADABLE = (
 """What Pillow raises on damaged files."""
 
 
-class Encoded(TypedDict):
-    """An image as a table holds it."""
+def encoded(part: Part, row: int) -> bytes:
+    """Return the file of the image in a row of the part's table.
 
-    bytes: bytes | None
-    path: str | None
+    :raises InputError: there is none.
+    """
+    image = part.table.columns["image"][row].as_py() or {"bytes": None, "path": None}
+    if image["bytes"] is not None:
+        return bytes(image["bytes"])
+    if image["path"] is None:
+        raise InputError("there is no image")
+    try:
+        return Path(image["path"]).read_bytes()
+    except OSError as error:
+        raise InputError(str(error.strerror)) from error
 
 
-def open_image(encoded: Encoded | None) -> Image.Image:
+def open_image(content: bytes) -> Image.Image:
     """Decode an image into 8-bit RGB, turned as its camera was held; grey and palette images are converted, and
     transparency is dropped, as :func:`transformers.image_utils.load_image` does.
 
+    :param content: the image's file.
     :raises InputError: it can't be decoded.
     """
-    content, path = (encoded["bytes"], encoded["path"]) if encoded is not None else (None, None)
-    if content is None and path is None:
-        raise InputError("there is no image")
     try:
-        with Image.open(io.BytesIO(content) if content is not None else str(path)) as image:
+        with Image.open(io.BytesIO(content)) as image:
             if image.mode.startswith(_DEEP_MODES):
                 raise InputError(f"expected 8 bits a colour, got mode {image.mode}")
             # By way of RGBA, or Pillow warns of palettes with transparent colours.
@@ -61,6 +67,8 @@ def open_image(encoded: Encoded | None) -> Image.Image:
             return whole.convert("RGBA").convert("RGB") if "transparency" in whole.info else whole.convert("RGB")
     except InputError:
         raise
+    except UnidentifiedImageError as error:
+        raise InputError("no kind of image that is known") from error
     except UNREADABLE as error:
         raise InputError((str(error).splitlines() or [type(error).__name__])[0][:200]) from error
 
@@ -157,16 +165,15 @@ def _decoded(part: Part, decoder: Decoder) -> Iterator[tuple[Pixels, int] | str]
     """
 
     def decode(row: int) -> tuple[Pixels, int] | str:
-        encoded: Any = part.table.columns["image"][row].as_py()
         try:
-            image = open_image(encoded)
+            content = encoded(part, row)
+            image = open_image(content)
         except InputError as error:
             return str(error)
         try:
             pixels = decoder.pixels(image)
         except InputError as error:
             raise InputError(f"{where(part, row)}: {error}.") from error
-        content = Path(encoded["path"]).read_bytes() if encoded["bytes"] is None else encoded["bytes"]
         return pixels, int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
 
     with ThreadPoolExecutor() as pool:
@@ -189,8 +196,17 @@ class DecodedOnRead:
         self._decoder = decoder
 
     def __getitem__(self, indices: Indices) -> Pixels:
-        """Return the images of the rows `indices` as uint8 (B, H, W, 3)."""
-        column = self._part.table.columns["image"]
-        return np.stack(
-            [self._decoder.pixels(open_image(column[row].as_py())) for row in self._part.rows[indices].tolist()]
-        )
+        """Return the images of the rows `indices` as uint8 (B, H, W, 3).
+
+        :raises InputError: an image, readable at the start of the run, is so no more.
+        """
+        return np.stack([self._decode(row) for row in self._part.rows[indices].tolist()])
+
+    def _decode(self, row: int) -> Pixels:
+        try:
+            return self._decoder.pixels(open_image(encoded(self._part, row)))
+        except InputError as error:
+            raise InputError(
+                f"{where(self._part, row)}: can't be read any more ({error}), though it could before the training; put "
+                "the image back, and start the same command again."
+            ) from error

@@ -46,10 +46,12 @@ class ImageExamples:
     def transform(self, inputs: dict[str, Tensor], seed: tuple[int, int, int, int] | None) -> dict[str, Tensor]:
         """Turn a batch, on whatever device it is, into what the model takes: standardised float32.
 
+        The colours stay last in memory, as in the weights of the model.
+
         :param seed: (seed, epoch, step, rank) that decide the augmentation in training; None shows images as they are.
         """
         pixels = inputs["pixel_values"].float()
         maps = None if seed is None else draw_views(self.config, len(pixels), self.size, seed)
         if maps is not None:
             pixels = view(pixels, maps)
-        return {**inputs, "pixel_values": self.standard(pixels)}
+        return {**inputs, "pixel_values": self.standard(pixels).contiguous(memory_format=torch.channels_last)}

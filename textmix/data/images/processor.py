@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import AutoImageProcessor, BaseImageProcessor, ViTImageProcessorPil
 
 from textmix.data.corpora import resolve_packaged_model
+from textmix.data.loading import loading
 from textmix.errors import InputError
 
 
@@ -44,12 +45,10 @@ def pretrained_processor(path: str) -> BaseImageProcessor:
 
     :raises InputError: there is none, or it does something that the engine would not.
     """
-    try:
-        processor: BaseImageProcessor = AutoImageProcessor.from_pretrained(resolve_packaged_model(path))
-    except (OSError, ValueError, ImportError) as error:
-        raise InputError(
-            f"model.path {path}: no image processor could be loaded: {str(error).splitlines()[0]}"
-        ) from error
+    with loading("model.path", "a Hub id or folder with an image processor", path):
+        processor: BaseImageProcessor = AutoImageProcessor.from_pretrained(
+            resolve_packaged_model(path), trust_remote_code=False
+        )
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8))
     whole = processor(image, return_tensors="pt")["pixel_values"]
     ours = standard_of(processor)(torch.from_numpy(sized(processor, image)).permute(2, 0, 1)[None].float())

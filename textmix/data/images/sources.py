@@ -11,23 +11,22 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import ClassLabel, Features
 from PIL import Image
 
 from textmix.config import PACKAGED, DataConfig
-from textmix.data.cache import content_key
 from textmix.data.labels import label_strings
-from textmix.data.readers import LABEL_NAMES, file_kind
-from textmix.data.sources import WHOLE, choose_splits, files_of_splits, is_local, load_hub
+from textmix.data.readers import LABEL_NAMES, declared_names, file_kind
+from textmix.data.sources import WHOLE, choose_splits, files_of_splits, is_local, load_hub, local_path
 from textmix.data.tables import Table, keep
 from textmix.errors import InputError
+from textmix.predictions.tables import first_line
 
 DIGITS = f"{PACKAGED}digits"
 """scikit-learn's 1,797 images of handwritten digits, 8 x 8 pixels."""
 IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 """How a table holds an image: the bytes of its file, or else the path; as data sets on the Hub do."""
-_PIECE = 1_000
-"""Rows in memory at a time while a parquet file is copied."""
+_PIECE = 100
+"""Rows in memory at a time while a parquet file is copied; Arrow holds up to 2 GiB of images in one piece."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def read_images(path: str, data: DataConfig, *, labelled: bool = True) -> dict[s
         if path != DIGITS:
             raise InputError(f"data.path: expected {DIGITS} for images, got {path!r}.")
         return {WHOLE: _digits()}
-    local = Path(path).expanduser()
+    local = local_path(path)
     if local.exists() and (data.subset or data.revision):
         raise InputError(f"data.subset and data.revision: expected null for the file or folder {path!r}.")
     wanted = Columns(data.image_column, data.label_column) if labelled else Columns(None, None)
@@ -128,9 +127,9 @@ def _parquet(split: str, files: list[Path], wanted: Columns) -> Table:
                     yield _columns(batch, wanted, str(file))
 
     try:
-        return keep(str(files[0]), split, ("images", wanted, *map(content_key, files)), batches)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{files[0]}: can't be read ({str(error).splitlines()[0][:300]}).") from error
+        return keep(str(files[0]), split, ("images", wanted, *map(_stamp, files)), batches)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{files[0]}: can't be read ({first_line(error)}); write it again.") from error
 
 
 def _in_memory(path: str, split: str, fingerprint: str, batches: list[pa.RecordBatch], wanted: Columns) -> Table:
@@ -150,8 +149,7 @@ def _columns(batch: pa.RecordBatch, wanted: Columns, where: str) -> pa.RecordBat
     columns = {"image": _images(batch.column(found["image"]), f"{where}: column {found['image']!r}")}
     names: tuple[str, ...] | None = None
     if "label" in found:
-        feature = Features.from_arrow_schema(batch.schema)[found["label"]]
-        names = tuple(feature.names) if isinstance(feature, ClassLabel) else None
+        names = declared_names(batch.schema, found["label"], where)
         columns["label"] = label_strings(batch.column(found["label"]), names, f"{where}: column {found['label']!r}")
     if "id" in found:
         columns["id"] = batch.column("id").cast(pa.string())
@@ -200,6 +198,8 @@ def _folder(folder: Path, split: str) -> Table:
     if not files:
         raise InputError(f"{folder}: expected one folder of images for each class, found none.")
     empty = [name for name, found in files.items() if not found]
+    if len(empty) == len(files):
+        raise InputError(f"{folder}: expected images in the folders of its classes, found none; remove it, or fill it.")
     if empty:
         raise InputError(
             f"{folder / empty[0]}: expected images of the class {empty[0]!r}, found none; remove the folder."
@@ -210,5 +210,11 @@ def _folder(folder: Path, split: str) -> Table:
         "label": pa.array([name for _, name in rows], pa.string()),
         "id": pa.array([file.relative_to(folder.parent).as_posix() for file, _ in rows], pa.string()),
     })  # fmt: skip
-    stamps = [(str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file, _ in rows]
+    stamps = [_stamp(file) for file, _ in rows]
     return Table(str(folder), split, hashlib.blake2b(repr(stamps).encode()).hexdigest(), columns, None)
+
+
+def _stamp(file: Path) -> tuple[str, int, int]:
+    """Return what changes when a file does: to read all of a large set for a digest would take minutes every time."""
+    stat = file.stat()
+    return str(file.resolve()), stat.st_size, stat.st_mtime_ns

@@ -1,25 +1,26 @@
 """From a configuration to splits of images, standardised by what was measured on the training split."""
 
-import logging
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from transformers import BaseImageProcessor
 
 from textmix.config import Config, DataConfig
-from textmix.data.divide import complete, labelled_parts
-from textmix.data.images.decode import DecodedOnRead, Decoder, Looked, look_at, open_image, where
+from textmix.data.divide import complete, labelled_parts, outside_part
+from textmix.data.images.decode import DecodedOnRead, Decoder, Looked, encoded, look_at, open_image, where
 from textmix.data.images.examples import ImageExamples, PixelSource
-from textmix.data.images.processor import plain_processor, pretrained_processor, size_of, standard_of, with_statistics
+from textmix.data.images.processor import (
+    Standard,
+    plain_processor,
+    pretrained_processor,
+    size_of,
+    standard_of,
+    with_statistics,
+)
 from textmix.data.images.sources import read_images
+from textmix.data.notes import count_absent, count_shared, tell
 from textmix.data.parts import Part, names_of
-from textmix.data.sources import WHOLE
 from textmix.data.splits import Splits
 from textmix.errors import InputError
-from textmix.predictions.core import UNLABELLED
-
-log = logging.getLogger(__name__)
 
 KEPT_BYTES = 2 << 30
 """Decoded pixels of a split up to this many bytes are kept on disk; larger splits are decoded for every batch."""
@@ -40,14 +41,12 @@ def load_image_splits(config: Config, kept_bytes: int = KEPT_BYTES) -> Splits:
     if config.model.name != "pretrained":  # which standardises as it was trained
         processor = with_statistics(processor, train.looked.histogram)
     standard = standard_of(processor)
-    splits = {
-        role: ImageExamples(names_of(o.part), o.part.labels, o.pixels, decoder.size, standard, data)
-        for role, o in opened.items()
-    }
+    splits = {role: _examples(o, decoder, standard, data) for role, o in opened.items()}
     notes = {f"corrupt_{role}": len(o.looked.problems) for role, o in opened.items()}
-    notes |= _count_shared({role: o.looked.hashes for role, o in opened.items()})
-    notes |= {f"absent_classes_{role}": len(names) - len(np.unique(o.part.labels)) for role, o in opened.items()}
-    _tell(notes, {role: len(examples) for role, examples in splits.items()})
+    notes |= count_shared({role: o.looked.hashes for role, o in opened.items()})
+    parts = {role: o.part for role, o in opened.items()}
+    notes |= count_absent(parts, names)
+    tell(notes, parts)
     return Splits(splits["train"], splits["validation"], splits.get("test"), names, processor, notes)
 
 
@@ -62,18 +61,9 @@ def load_images(
 
     :raises InputError: the source is missing or has no such images.
     """
-    tables = read_images(path, config.data, labelled=False)
-    if WHOLE in tables:
-        part = labelled_parts(tables)[0]["test"]
-    else:
-        table = tables["test"] if "test" in tables else tables["train"]
-        part = Part(table, np.arange(len(table)), np.empty(len(table), np.int64))
     decoder = Decoder(processor, size_of(processor), exact=False)
-    opened = _open(part, decoder, config.data, kept_bytes)
-    labels = np.full(len(opened.part), UNLABELLED)
-    return ImageExamples(
-        names_of(opened.part), labels, opened.pixels, decoder.size, standard_of(processor), config.data
-    )
+    opened = _open(outside_part(read_images(path, config.data, labelled=False)), decoder, config.data, kept_bytes)
+    return _examples(opened, decoder, standard_of(processor), config.data)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +91,10 @@ def _open(part: Part, decoder: Decoder, data: DataConfig, kept_bytes: int) -> _O
     return _Opened(readable, looked, DecodedOnRead(readable, decoder) if looked.pixels is None else looked.pixels)
 
 
+def _examples(opened: _Opened, decoder: Decoder, standard: Standard, data: DataConfig) -> ImageExamples:
+    return ImageExamples(names_of(opened.part), opened.part.labels, opened.pixels, decoder.size, standard, data)
+
+
 def _decoder_for(config: Config, train: Part) -> Decoder:
     """Choose how images are sized: as the pretrained model has it, as configured, or not at all."""
     data = config.data
@@ -112,33 +106,9 @@ def _decoder_for(config: Config, train: Part) -> Decoder:
         return Decoder(plain_processor(size, data.resize or data.image_size), size, exact=False)
     for row in train.rows.tolist():
         try:
-            image = open_image(train.table.columns["image"][row].as_py())
+            image = open_image(encoded(train, row))
         except InputError:  # counted later
             continue
         size = (image.height, image.width)
         return Decoder(plain_processor(size, None), size, exact=True)
     raise InputError(f"{train.table.name}: expected images, got {len(train)} that can't be read.")
-
-
-def _count_shared(hashes: dict[str, npt.NDArray[np.uint64]]) -> dict[str, int]:
-    """Count the images whose file is, byte by byte, in an earlier split: train, then validation, then test."""
-    seen, notes = hashes["train"], {}
-    for role in ("validation", "test"):
-        if role in hashes:
-            notes[f"shared_{role}"] = int(np.isin(hashes[role], seen).sum())
-            seen = np.concatenate([seen, hashes[role]])
-    return notes
-
-
-_TOLD = {
-    "corrupt": "{count} images of {split} can't be read and were left out",
-    "shared": "{count} of the {size} images of {split} are also among the images trained or selected on",
-    "absent_classes": "{count} classes have no example in {split}",
-}
-
-
-def _tell(notes: dict[str, int], sizes: dict[str, int]) -> None:
-    for note, count in notes.items():
-        kind, split = note.rsplit("_", 1)
-        if count:
-            log.warning("%s", _TOLD[kind].format(count=count, split=split, size=sizes[split]))

@@ -1,0 +1,123 @@
+"""Seconds of a CNN's and an LSTM's epoch, against a bare loop; two runs at a time: python scripts/bench/networks.py.
+
+All of TREC's 5,452 training texts, random word vectors 300 wide, batches of 50. The epoch of textmix is one of fit(),
+with its record, its checkpoint and everything but the evaluation. The bare loop takes the same batches of the same
+texts through the same network.
+"""
+
+import json
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+from corpora import source_of, subset
+from harness import ROUNDS, Call, Claim, Effort, Result, alternate, call, command, comparison
+
+EPOCHS: dict[Effort, int] = {"full": 4, "quick": 3, "smallest": 2}
+"""Epochs of a run; the first warms up and is not counted."""
+TEXTS: dict[Effort, int] = {"full": 5_452, "quick": 5_452, "smallest": 60}
+SWEPT_EPOCHS: dict[Effort, int] = {"full": 8, "quick": 4, "smallest": 2}
+"""Epochs of each run of the sweep."""
+LIMITS = {"cnn": 1.5, "lstm": None}
+"""Seconds of an epoch, at most."""
+
+
+def measure(effort: Effort, data: Path, threads: int, call: Call = call) -> Result:
+    """Return seconds an epoch for each network, and those of two runs together and one after the other."""
+    source = source_of("trec", data)
+    with tempfile.TemporaryDirectory() as scratch:
+        # The texts for validation come off the training texts: the count stays what the table says.
+        folder = subset(source, TEXTS[effort] - 4, Path(scratch, "texts"), call)
+        tables = {name: _epochs(name, limit, folder, effort, threads, call) for name, limit in LIMITS.items()}
+        return tables | {"sweep": _sweep(folder, effort, call)}
+
+
+def _epochs(name: str, limit: float | None, folder: str, effort: Effort, threads: int, call: Call) -> Result:
+    arguments = {"folder": folder, "name": name, "epochs": EPOCHS[effort]}
+    runs = {f: partial(call, "networks", f, threads=threads, **arguments) for f in ("textmix", "bare")}
+    results = alternate(runs, ROUNDS[effort])
+    values = {f: [min(result["epochs"]) for result in own] for f, own in results.items()}
+    peaks = {f: max(result["peak_mib"] for result in own) for f, own in results.items()}
+    first = results["textmix"][0]
+    facts = {"texts": first["texts"], "vectors": first["vectors"], "threads": first["threads"]}
+    return comparison("s/epoch", values, [Claim("textmix", at_most=limit), Claim("textmix", "bare")], peaks) | facts
+
+
+def _sweep(folder: str, effort: Effort, call: Call) -> Result:
+    """Time two whole runs, process start and all: together with a thread each, and in turn with two."""
+    arguments = {"folder": folder, "name": "cnn", "epochs": SWEPT_EPOCHS[effort]}
+
+    def together() -> Result:
+        begin = time.perf_counter()
+        with ThreadPoolExecutor(2) as pool:
+            for run in [pool.submit(call, "networks", "textmix", threads=1, **arguments) for _ in range(2)]:
+                run.result()
+        return {"seconds": time.perf_counter() - begin}
+
+    def in_turn() -> Result:
+        begin = time.perf_counter()
+        for _ in range(2):
+            call("networks", "textmix", threads=2, **arguments)
+        return {"seconds": time.perf_counter() - begin}
+
+    results = alternate({"one after the other, 2 threads": in_turn, "two at a time, 1 thread each": together},
+                        ROUNDS[effort])  # fmt: skip
+    values = {name: [result["seconds"] for result in own] for name, own in results.items()}
+    claim = Claim("one after the other, 2 threads", "two at a time, 1 thread each", at_least=1.6)
+    return comparison("s", values, [claim]) | {"epochs": SWEPT_EPOCHS[effort]}
+
+
+def textmix(folder: str, name: str, epochs: int) -> Result:
+    """Train with textmix and read the seconds of each epoch but the first from its record."""
+    import torch
+    from prepared import prepare, words
+
+    from textmix.engine import fit
+
+    threads = torch.get_num_threads()
+    ready = prepare(words(Path(folder), name, epochs=epochs, threads=threads))
+    with tempfile.TemporaryDirectory() as run:
+        fitted = fit(ready.accelerator, ready.model, ready.mixup, ready.splits, ready.config, Path(run))
+        lines = [json.loads(line) for line in Path(run, "timing.jsonl").read_text(encoding="utf-8").splitlines()]
+    clock = {line["step"]: line["seconds"] for line in lines if line["event"] == "train"}
+    ends = [clock[fitted.steps * epoch // epochs] for epoch in range(1, epochs + 1)]
+    weight = ready.model.get_input_embeddings().weight
+    return {
+        "epochs": [after - before for before, after in pairwise(ends)],
+        "texts": len(ready.splits.train) + len(ready.splits.validation),
+        "vectors": f"{weight.shape[0]:,} x {weight.shape[1]}",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def bare(folder: str, name: str, epochs: int) -> Result:
+    """Train the same network by hand, with nothing around it."""
+    import torch
+    from prepared import optimizer_of, prepare, words
+    from torch.nn.functional import cross_entropy
+    from torch.nn.utils import clip_grad_norm_
+
+    from textmix.data import epoch_batches
+
+    threads = torch.get_num_threads()
+    ready = prepare(words(Path(folder), name, threads=threads))
+    examples, model, optimizer = ready.splits.train, ready.model.train(), optimizer_of(ready.model, fused=True)
+    seconds = []
+    for epoch in range(epochs):
+        begin = time.perf_counter()
+        for rows in epoch_batches(examples.lengths, 50, seed=0, epoch=epoch, length_buckets=True):
+            batch = examples.batch(rows)
+            labels = batch.pop("labels")
+            cross_entropy(model(**batch).logits, labels).backward()
+            clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        seconds.append(time.perf_counter() - begin)
+    return {"epochs": seconds[1:]}
+
+
+if __name__ == "__main__":
+    command(measure, __doc__)

@@ -1,0 +1,55 @@
+import logging
+import os
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+from textmix.config import TrainConfig
+from textmix.engine import start
+
+
+@pytest.fixture(autouse=True)
+def another_precision():
+    """Let accelerate, which chooses its precision once for a process, choose again; before and after."""
+    AcceleratorState._reset_state()
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    AcceleratorState._reset_state()
+
+
+@pytest.mark.parametrize(
+    ("asked", "launcher", "got"),
+    [
+        ("launcher", None, "no"),
+        ("launcher", "bf16", "bf16"),
+        ("fp32", "bf16", "no"),
+        ("bf16", "no", "bf16"),
+    ],
+)
+def test_the_configuration_goes_before_the_launcher(monkeypatch, asked, launcher, got):
+    monkeypatch.delenv("ACCELERATE_MIXED_PRECISION", raising=False)
+    if launcher is not None:
+        monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launcher)
+    assert start(TrainConfig(precision=asked)).mixed_precision == got
+
+
+@pytest.mark.parametrize(
+    ("abilities", "got"), [({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16"), ({"avx512_f": True}, "no")]
+)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU decides there")
+def test_auto_is_bf16_where_the_processor_multiplies_in_it(monkeypatch, abilities, got):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
+    assert start(TrainConfig(precision="auto")).mixed_precision == got
+
+
+def test_threads_are_shared_among_the_processes_of_a_machine(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, logger="textmix")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    cores = len(os.sched_getaffinity(0))
+    start(TrainConfig())
+    assert torch.get_num_threads() == max(1, cores // 2)
+    start(TrainConfig(threads=3))
+    assert torch.get_num_threads() == 3
+    assert "3 thread(s)" in caplog.text

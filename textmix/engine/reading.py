@@ -1,0 +1,53 @@
+"""Batches of examples, read ahead by other processes where a run asks for them, and brought to the model's device."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from textmix.data import Examples
+from textmix.errors import InputError
+
+Rows = npt.NDArray[np.int64]
+Batch = dict[str, Tensor]
+
+
+def read_batches(examples: Examples, plan: Sequence[Rows], device: torch.device, workers: int) -> Iterator[Batch]:
+    """Yield the batch of each entry of `plan`, in order, on `device`.
+
+    What is read depends on `plan` alone, not on the number of processes that read it.
+
+    :param plan: the rows of each batch.
+    :param workers: processes that read ahead; 0 reads a batch when it is asked for.
+    :raises InputError: an example can't be read.
+    """
+    loader = DataLoader(
+        _Batches(examples),
+        sampler=plan,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # its own, or opening the loader would move the global one
+        # Forked, they share what is mapped from disk; otherwise each would be sent a copy of the whole set.
+        multiprocessing_context="fork" if workers else None,
+    )
+    for batch in loader:
+        if isinstance(batch, InputError):
+            raise batch
+        yield {name: values.to(device, non_blocking=True) for name, values in batch.items()}
+
+
+class _Batches(Dataset[Batch | InputError]):
+    """Examples that are read a batch at a time."""
+
+    def __init__(self, examples: Examples) -> None:
+        self.examples = examples
+
+    def __getitem__(self, rows: Rows) -> Batch | InputError:
+        try:
+            return self.examples.batch(rows)
+        except InputError as error:
+            return error  # raised where it arrives: from another process it would come as a whole traceback

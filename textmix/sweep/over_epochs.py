@@ -1,0 +1,31 @@
+"""How accuracy and confidence on validation grow over the epochs, over the seeds of a method."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textmix.inference.repeated import between_runs, half_width
+from textmix.report.material import read_history
+
+METRICS = ("accuracy", "mean_confidence", "nll")
+
+
+def over_epochs(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return for every epoch that all runs came to the mean of each metric, with its interval over the seeds.
+
+    :param folders: of the runs of a method.
+    """
+    told = [{record["epochs"]: record for record in read_history(folder / "metrics.jsonl")} for folder in folders]
+    common = sorted(set.intersection(*(set(records) for records in told)))
+    return [
+        {"epochs": epoch} | {name: _over_seeds([run[epoch][name] for run in told]) for name in METRICS}
+        for epoch in common
+    ]
+
+
+def _over_seeds(values: Sequence[float]) -> list[float]:
+    runs = np.array(values)
+    half, _, _ = half_width(between_runs(runs), 0.95)
+    return [float(runs.mean()), float(runs.mean() - half), float(runs.mean() + half)]

@@ -1,0 +1,153 @@
+"""From results.json to a page: tables for each data set, model and size, in the terminal and in markdown."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from textmix.files import write_text
+from textmix.report.table import DASH, Row, markdown_table, text_table
+from textmix.sweep.charts import charts
+from textmix.sweep.grid import WHOLE
+
+TITLES = {"nll": "NLL", "accuracy": "accuracy", "brier": "Brier", "ece": "ECE", "oe": "OE"}
+TITLES |= {"over": "over", "under": "under"}
+"""Metrics whose differences are shown, and their headings."""
+
+_CAUTION = (
+    "NLL is the primary measure. The others are secondary and many: among as many comparisons as these some intervals "
+    "exclude zero by chance."
+)
+
+Entry = Mapping[str, Any]
+"""A row of results.json, or its part `calibrated`."""
+
+
+def text_page(results: Mapping[str, Any]) -> str:
+    """Return the tables as the terminal shows them."""
+    parts = []
+    for title, rows in groups(results):
+        parts.append(f"{title}\n{text_table(metric_table(rows, results))}")
+        parts += [f"{heading}\n{text_table(table)}" for heading, table in _other_tables(rows, results)]
+    return "\n\n".join([*parts, _missing(results)]).rstrip()
+
+
+def write_page(results: Mapping[str, Any], path: Path) -> None:
+    """Write the page as markdown, and its figures as SVG beside it, all named after `path`."""
+    parts = [f"# {results['sweep']}", _provenance(results), results["how"], _CAUTION, _missing(results)]
+    for number, (title, rows) in enumerate(groups(results)):
+        parts += [f"## {title}", markdown_table(metric_table(rows, results))]
+        for heading, table in _other_tables(rows, results):
+            parts += [heading, markdown_table(table)]
+        for chart in charts(rows):
+            file = path.with_name(f"{path.stem}-{number}-{chart.name}.svg")
+            chart.save(file)
+            parts += [f"![{chart.title}]({file.name})", chart.description]
+    write_text(path, "\n\n".join(part for part in parts if part) + "\n")
+
+
+def groups(results: Mapping[str, Any]) -> list[tuple[str, list[Entry]]]:
+    """Return the rows of each data set, model and size, under a title."""
+    found: dict[tuple[str, ...], list[Entry]] = {}
+    for row in results["rows"]:
+        found.setdefault((row["data"], row["model"], row["size"]), []).append(row)
+    return [(_title(rows[0], results), rows) for rows in found.values()]
+
+
+def metric_table(rows: Sequence[Entry], results: Mapping[str, Any]) -> list[Row]:
+    """Return a row for each method, and one for it at the temperatures that validation asked for."""
+    table = []
+    for row in rows:
+        table.append(_metrics(row["method"], row, row, results))
+        if "calibrated" in row:
+            mean = sum(row["temperatures"]) / len(row["temperatures"])
+            table.append(_metrics(f"{row['method']}, T = {mean:.2f}", row, row["calibrated"], results))
+    return table
+
+
+def _metrics(name: str, row: Entry, entry: Entry, results: Mapping[str, Any]) -> Row:
+    means, band = entry["means"], entry["null_band"]
+    return {
+        "method": name,
+        "seeds": str(len(row["seeds"])),
+        "accuracy": _number(means["accuracy"]),
+        "NLL": _number(means["nll"]),
+        f"NLL less {results['first']}'s": _change(entry["differences"], "nll"),
+        "Brier": _number(means["brier"]),
+        f"ECE ({results['bins']} bins)": _number(means["ece"]),
+        "if perfect": f"{_number(band['low'])}{DASH}{_number(band['high'])}",
+        "inside": f"{sum(band['inside'])} of {len(band['inside'])}",
+        "debiased ECE": _number(means["debiased_ece"]),
+        "ECE (100 bins)": _number(means["ece_100"]),
+        "OE": _number(means["oe"]),
+        "over": _number(means["over"]),
+        "under": _number(means["under"]),
+    }
+
+
+def _other_tables(rows: Sequence[Entry], results: Mapping[str, Any]) -> Iterator[tuple[str, list[Row]]]:
+    """Yield the differences from the first method, and what happens out of distribution, each under a heading."""
+    raw = [(row["method"], row) for row in rows]
+    scaled = [(row["method"], row["calibrated"]) for row in rows if "calibrated" in row]
+    for heading, entries in (("raw", raw), ("after temperature scaling", scaled)):
+        table = [_changes(method, entry) for method, entry in entries if entry["differences"]]
+        if table:
+            yield f"Difference from {results['first']}, {heading}, with 95 % intervals:", table
+    outside = [_outside(row, name, entry) for row in rows for name, entry in row["ood"].items()]
+    if outside:
+        yield "Out of distribution, told from test examples by confidence:", outside
+
+
+def _changes(method: str, entry: Entry) -> Row:
+    return {"method": method} | {title: _change(entry["differences"], metric) for metric, title in TITLES.items()}
+
+
+def _outside(row: Entry, name: str, entry: Entry) -> Row:
+    return {
+        "method": row["method"],
+        "set": name,
+        "n": f"{entry['n']:,}",
+        "mean confidence": _with_interval(entry["mean_confidence"]),
+        "difference": _change(entry["differences"], "mean_confidence"),
+        "AUROC": _with_interval(entry["auroc"]),
+        "AUROC, difference": _change(entry["differences"], "auroc"),
+        "FPR95": _number(entry["fpr95"]),
+    }
+
+
+def _title(row: Entry, results: Mapping[str, Any]) -> str:
+    size = "" if row["size"] == WHOLE else f", {row['size']}"
+    train = f"{row['sizes']['train']:,} to train, {row['sizes']['validation']:,} to validate"
+    return f"{row['data']}, {row['model']}{size} ({train}; n = {row['n']:,} {results['part']} examples)"
+
+
+def _provenance(results: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {' and '.join(found)}" for name, found in results["versions"].items())
+    commits = ", ".join(revision[:12] for revision in results["git_revisions"]) or "unknown"
+    return f"Generated by `textmix sweep`; configuration {results['config_hash']}, commit {commits}; {versions}."
+
+
+def _missing(results: Mapping[str, Any]) -> str:
+    lines = [
+        f"{row['data']}, {row['model']}, {row['size']}, {row['method']}: seeds "
+        f"{', '.join(map(str, row['missing_seeds']))} are still to come."
+        for row in results["rows"]
+        if row["missing_seeds"]
+    ]
+    planned, finished = results["runs"]["planned"], results["runs"]["finished"]
+    told = "" if planned == finished else f"{finished} of {planned} runs are finished."
+    return "\n\n".join([told, *lines]) if told else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _with_interval(value: Mapping[str, float]) -> str:
+    return f"{value['estimate']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+
+
+def _change(differences: Mapping[str, Mapping[str, float]], metric: str) -> str:
+    if metric not in differences:
+        return ""
+    found = differences[metric]
+    return f"{found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}]"

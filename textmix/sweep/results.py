@@ -1,0 +1,159 @@
+"""results.json: what a sweep found, from the predictions of its runs; the page is made from this file alone."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textmix.errors import InputError
+from textmix.files import write_text
+from textmix.ood import msp
+from textmix.options import SweepConfig
+from textmix.sweep.grid import Run, fingerprint
+from textmix.sweep.measure import Pair, Precision, measure, measure_outside
+from textmix.sweep.over_epochs import over_epochs
+from textmix.sweep.trained import Trained, rivals
+
+HOW = (
+    "Means over the seeds. The 95 % intervals add the variance over the examples (of each example's mean over the "
+    "seeds; for ECE, OE, over and under by a bootstrap of the examples, with what noise adds taken off) and, for each "
+    "method, the variance between the seeds over their number; Student's t has Welch's degrees of freedom. Differences "
+    "are paired: both methods on the same examples. AUROC has DeLong's variance over the examples, and the seeds "
+    "likewise."
+)
+"""How the intervals are made, in words that go with the numbers."""
+
+_DIGITS = 6
+"""Significant digits that are written."""
+
+
+def collect(sweep: SweepConfig, name: str, runs: Sequence[Run], finished: Sequence[Run]) -> dict[str, Any]:
+    """Return what results.json holds of the `finished` among the `runs` of a sweep.
+
+    A row is a method on a data set with a model and a size, and names the seeds that are still to come.
+    """
+    tested = all((run.folder / "predictions" / "test.parquet").exists() for run in finished)
+    part = "test" if tested else "validation"
+    precision = Precision(sweep.bins, sweep.resamples)
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.group, []).append(run)
+    done = {run.folder for run in finished}
+    rows, versions, revisions = [], set(), set()
+    for group in groups.values():
+        for row, trained in _rows(group, done, part, precision):
+            rows.append(row)
+            versions |= {item for summary in trained.summaries for item in summary["versions"].items()}
+            revisions |= {summary["git_revision"] for summary in trained.summaries} - {None}
+    return {
+        "sweep": name,
+        "config_hash": fingerprint(sweep),
+        "versions": {package: sorted(v for p, v in versions if p == package) for package in sorted(dict(versions))},
+        "git_revisions": sorted(revisions),
+        "part": part,
+        "bins": sweep.bins,
+        "resamples": sweep.resamples,
+        "level": 0.95,
+        "how": HOW,
+        "first": str(next(iter(sweep.methods))),
+        "runs": {"planned": len(runs), "finished": len(finished)},
+        "rows": rows,
+    }
+
+
+def write_results(results: Mapping[str, Any], path: Path) -> None:
+    """Write results as JSON; the file replaces an old one whole."""
+    write_text(path, json.dumps(_rounded(results), indent=1, allow_nan=False) + "\n")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read what :func:`write_results` wrote.
+
+    :raises InputError: the file can't be read, or holds something else.
+    """
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: expected the results of a sweep, got: {error.strerror}.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: expected the results of a sweep as JSON, got: {error}.") from error
+    if not isinstance(results, dict) or not {"rows", "config_hash"} <= results.keys():
+        raise InputError(f"{path}: expected the results of a sweep, got JSON without rows and config_hash.")
+    return results
+
+
+def _rows(
+    group: Sequence[Run], done: set[Path], part: str, precision: Precision
+) -> Iterator[tuple[dict[str, Any], Trained]]:
+    """Yield a row for each method of one data set, model and size that has a finished run, and its runs."""
+    methods: dict[str, list[Run]] = {}
+    for run in group:
+        methods.setdefault(run.method, []).append(run)
+    first: Trained | None = None
+    for planned in methods.values():
+        finished = [run for run in planned if run.folder in done]
+        if finished:
+            trained = Trained(finished, part)
+            first = trained if planned[0].method == group[0].method else first
+            yield _row(planned, trained, first, precision), trained
+
+
+def _row(planned: Sequence[Run], trained: Trained, first: Trained | None, precision: Precision) -> dict[str, Any]:
+    run, summaries = planned[0], trained.summaries
+    pair = None if first is None or first is trained else rivals(first, trained)
+    against = first if first is not None else trained
+
+    def measured(which: str) -> dict[str, Any]:
+        own, others = (getattr(side, which) for side in (trained, against))
+        entry = measure(own, others, pair, precision)
+        if trained.temperatures and against.temperatures:
+            entry["calibrated"] = measure(trained.calibrated(own), against.calibrated(others), pair, precision)
+        return entry
+
+    return {
+        "method": run.method,
+        "data": run.data,
+        "model": run.model,
+        "size": run.size,
+        "seeds": trained.seeds,
+        "missing_seeds": [other.seed for other in planned if other.seed not in trained.seeds],
+        "changes": run.changes,
+        "n": len(trained.raw[0]),
+        "sizes": summaries[0]["sizes"],
+        "temperatures": trained.temperatures,
+        "best_epochs": [summary["best_epoch"] for summary in summaries],
+        "seconds": [summary["seconds"] for summary in summaries],
+        "class_shares": _class_shares(trained),
+        **measured("raw"),
+        "validation": {"n": len(trained.validation[0]), **measured("validation")},
+        "ood": _outside(trained, against, pair),
+        "epochs": over_epochs([other.folder for other in trained.runs]),
+    }
+
+
+def _class_shares(trained: Trained) -> list[float]:
+    """Return the shares of the classes among the validation examples."""
+    validation = trained.validation[0]
+    counts = np.bincount(validation.labels, minlength=len(validation.label_names))
+    return [float(share) for share in counts / counts.sum()]
+
+
+def _outside(trained: Trained, against: Trained, pair: Pair | None) -> dict[str, Any]:
+    inside, of_first = ([msp(run.logits) for run in side.raw] for side in (trained, against))
+    return {
+        name: measure_outside(
+            (inside, trained.confidences_outside(name)), (of_first, against.confidences_outside(name)), pair
+        )
+        for name in trained.outside
+        if name in against.outside
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
