@@ -7,9 +7,10 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
@@ -46,14 +47,21 @@ def parse(parser: ArgumentParser, kind: type[T], argv: Sequence[str]) -> tuple[T
     :raises InputError: an unknown key, a value of the wrong type or out of bounds, a file that can't be read.
     """
     argv = [_underscored(word) for word in argv]
+    for word in argv:
+        _check_texts("the command line", word)
     for file in _files(argv):
         _check_file(Path(file))
     try:
         values = parser.parse_args(argv)
     except ArgumentError as error:
         raise InputError(_explain(" ".join(str(error).split()), parser, argv)) from error
+    nullable = {*_nullable(kind), "config"}
     for key, value in values.items():
         _check_texts(key, value)
+        if value is None and key not in nullable:  # which the parser takes for no value at all
+            raise InputError(
+                f"{_place(key, argv)}{key}: expected a value, got null; leave the key out for its default."
+            )
     files = values.pop("config")
     try:
         options = parser.instantiate(values)
@@ -91,6 +99,16 @@ def _wanted(error: BaseException) -> str:
     """Return what was asked for, out of an allocator's long story."""
     found = re.search(r"(?:tried to allocate|Unable to allocate|of size) ([\d.]+ ?\w*)", str(error))
     return f"{found[1]} asked for" if found else type(error).__name__
+
+
+def _nullable(kind: type[Any], prefix: str = "") -> Iterator[str]:
+    """Yield the keys that may be null, with the dots of those around them."""
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        if is_dataclass(hints[field.name]):
+            yield from _nullable(hints[field.name], f"{prefix}{field.name}.")
+        elif type(None) in get_args(hints[field.name]):
+            yield f"{prefix}{field.name}"
 
 
 def _underscored(word: str) -> str:
