@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
 from textmix.errors import InputError, RunError
 
@@ -55,13 +55,7 @@ def parse(parser: ArgumentParser, kind: type[T], argv: Sequence[str]) -> tuple[T
         values = parser.parse_args(argv)
     except ArgumentError as error:
         raise InputError(_explain(" ".join(str(error).split()), parser, argv)) from error
-    nullable = {*_nullable(kind), "config"}
-    for key, value in values.items():
-        _check_texts(key, value)
-        if value is None and key not in nullable:  # which the parser takes for no value at all
-            raise InputError(
-                f"{_place(key, argv)}{key}: expected a value, got null; leave the key out for its default."
-            )
+    _check_values(kind, values, argv)
     files = values.pop("config")
     try:
         options = parser.instantiate(values)
@@ -99,6 +93,21 @@ def _wanted(error: BaseException) -> str:
     """Return what was asked for, out of an allocator's long story."""
     found = re.search(r"(?:tried to allocate|Unable to allocate|of size) ([\d.]+ ?\w*)", str(error))
     return f"{found[1]} asked for" if found else type(error).__name__
+
+
+def _check_values(kind: type[Any], values: Namespace, argv: Sequence[str]) -> None:
+    """Refuse what the parser lets pass: null for any key, a list for a section, texts that nothing can be named after.
+
+    :raises InputError: there is such a value.
+    """
+    nullable, hints = {*_nullable(kind), "config"}, get_type_hints(kind)
+    for key, value in values.items():
+        _check_texts(key, value)
+        if key in hints and is_dataclass(hints[key]):  # with options of its own it would not be a value
+            raise InputError(f"{_place(key, argv)}{key}: expected options as `key: value`, got {value!r}.")
+        if value is None and key not in nullable:
+            place = _place(key, argv)
+            raise InputError(f"{place}{key}: expected a value, got null; leave the key out for its default.")
 
 
 def _nullable(kind: type[Any], prefix: str = "") -> Iterator[str]:
