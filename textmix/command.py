@@ -7,12 +7,13 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
-from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
+from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
 from textmix.errors import InputError, RunError
 
@@ -49,14 +50,15 @@ def parse(parser: ArgumentParser, kind: type[T], argv: Sequence[str]) -> tuple[T
     :raises InputError: an unknown key, a value of the wrong type or out of bounds, a file that can't be read.
     """
     argv = [_underscored(word) for word in argv]
+    for word in argv:
+        _check_texts("the command line", word)
     for file in _files(argv):
         _check_file(Path(file))
     try:
         values = parser.parse_args(argv)
     except ArgumentError as error:
         raise InputError(_explain(" ".join(str(error).split()), parser, argv)) from error
-    for key, value in values.items():
-        _check_texts(key, value)
+    _check_values(kind, values, argv)
     files = values.pop("config")
     try:
         options = parser.instantiate(values)
@@ -111,6 +113,31 @@ def _wanted(error: BaseException) -> str:
     """Return what was asked for, out of an allocator's long story."""
     found = re.search(r"(?:tried to allocate|Unable to allocate|of size) ([\d.]+ ?\w*)", str(error))
     return f"{found[1]} asked for" if found else type(error).__name__
+
+
+def _check_values(kind: type[Any], values: Namespace, argv: Sequence[str]) -> None:
+    """Refuse what the parser lets pass: null for any key, a list for a section, texts that nothing can be named after.
+
+    :raises InputError: there is such a value.
+    """
+    nullable, hints = {*_nullable(kind), "config"}, get_type_hints(kind)
+    for key, value in values.items():
+        _check_texts(key, value)
+        if key in hints and is_dataclass(hints[key]):  # with options of its own it would not be a value
+            raise InputError(f"{_place(key, argv)}{key}: expected options as `key: value`, got {value!r}.")
+        if value is None and key not in nullable:
+            place = _place(key, argv)
+            raise InputError(f"{place}{key}: expected a value, got null; leave the key out for its default.")
+
+
+def _nullable(kind: type[Any], prefix: str = "") -> Iterator[str]:
+    """Yield the keys that may be null, with the dots of those around them."""
+    hints = get_type_hints(kind)
+    for field in fields(kind):
+        if is_dataclass(hints[field.name]):
+            yield from _nullable(hints[field.name], f"{prefix}{field.name}.")
+        elif type(None) in get_args(hints[field.name]):
+            yield f"{prefix}{field.name}"
 
 
 def _underscored(word: str) -> str:

@@ -78,6 +78,23 @@ def spoil_one(argv: list[str], rank: int, forward: int) -> int:
     return cli.main(argv)
 
 
+def short_of_memory(argv: list[str], rank: int, rows: int) -> int:
+    """Train as the command line does, where one process can't allocate what more than `rows` rows need."""
+    import torch
+
+    from textmix import cli
+    from textmix.engine import loop
+
+    class Forward(loop.Forward):
+        def forward(self, batch: dict[str, torch.Tensor], *args: object) -> tuple[torch.Tensor, torch.Tensor | None]:
+            if int(os.environ["RANK"]) == rank and len(batch["input_ids"]) > rows:
+                torch.empty(2**60, dtype=torch.uint8)  # really fails: nobody has as much
+            return super().forward(batch, *args)
+
+    loop.Forward = Forward
+    return cli.main(argv)
+
+
 def on_a_small_disk(argv: list[str], size: int) -> int:
     """Run the command line where no file can have more than `size` bytes, as on a disk that is full."""
     import resource

@@ -139,6 +139,44 @@ def test_a_loss_that_is_no_number_on_one_process_stops_all(topics, tmp_path):
         assert "error: the loss is nan at step 13 (epoch 1, lambda" in said(folder, rank)
 
 
+def test_one_process_short_of_memory_makes_all_take_smaller_pieces(plain, topics, tmp_path):
+    """The rows of every step stay the same, and so do the weights; a resumed run keeps what was found."""
+    folder = tmp_path / "run"
+    argv = command(topics, folder, *PLAIN, "--train.batch_size", "8", "--train.auto_batch", "true")
+    processes = ranks.start(2, folder.with_suffix(".log"), ranks.short_of_memory, argv, 1, 4)
+    assert ranks.join(processes) == [0, 0], said(folder, 1)
+    assert "out of memory at step 1 (epoch 1), in a batch of " in said(folder)
+    assert "goes on with train.batch_size 4 and train.gradient_accumulation_steps 6" in said(folder)
+    for name, value in weights(plain[1]).items():
+        np.testing.assert_allclose(weights(folder)[name], value, atol=1e-5, rtol=0, err_msg=name)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["batch_size"], summary["gradient_accumulation_steps"]) == (4, 6)
+
+
+def test_uneven_data_lose_nothing(topics, tmp_path):
+    """21 rows in batches of 4: trained on, evaluated and predicted, each row once, as on one process."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "validation", "test"):
+        lines = (topics / f"{split}.csv").read_text().splitlines()[:22]
+        (data / f"{split}.csv").write_text("\n".join(lines) + "\n")
+    options = ["--train.epochs", "1", "--model.dropout", "0", "--train.log_every", "1", "--train.eval_batch_size", "4",
+               "--train.checkpoint_every", "2", "--train.optimizer", "sgd"]  # fmt: skip
+    one = train(1, tmp_path / "one", data, *options, "--train.batch_size", "4")
+    two = train(2, tmp_path / "two", data, *options, "--train.batch_size", "2")
+    mine, its = ([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (one, two))
+    assert sum(record["event"] == "train" for record in its) == 6
+    for a, b in zip(mine, its, strict=True):
+        assert a == pytest.approx(b, abs=1e-6)
+    for name in ("validation", "test"):
+        a, b = (load(run / "predictions" / f"{name}.parquet") for run in (one, two))
+        assert list(a.ids) == list(b.ids)
+        assert len(set(b.ids)) == 21
+        np.testing.assert_allclose(a.logits, b.logits, atol=1e-6)
+    a, b = (json.loads((run / "summary.json").read_text()) for run in (one, two))
+    assert a["test"] == pytest.approx(b["test"], abs=1e-6)
+
+
 @pytest.mark.parametrize("size", [8_000, 20_000])
 def test_a_full_disk_ends_the_run_and_more_room_lets_it_go_on(mixed, topics, tmp_path, size):
     """Too full for the weights of the first checkpoint, or for the state of the optimizer.

@@ -149,7 +149,8 @@ def _read_npz(path: Path, columns: Sequence[str]) -> pa.Table:
     if not zipfile.is_zipfile(path):
         raise InputError("expected what numpy.savez wrote, got another kind of file.")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy would leave a broken archive open.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files if _wanted(name, columns)}
     except _BROKEN_ARCHIVE as error:
         hint = "an array of Python objects; save numbers and strings" if "pickle" in str(error) else first_line(error)
