@@ -21,31 +21,35 @@ def source_of(name: str, data: Path) -> str:
     return str(data / name) if (data / name / "train.parquet").is_file() else STAND_INS[name]
 
 
-def subset(source: str, count: int | None, folder: Path, call: Call) -> str:
+def subset(source: str, count: int, folder: Path, call: Call) -> str:
     """Return a folder with `count` training texts, drawn with a fixed seed, and next to nothing to validate on.
 
     It is written by a process of its own: a small parent keeps its children's peaks of memory their own.
-
-    :param count: None takes them all but a tenth, which is for validation, and the test split too.
     """
-    call("corpora", "write", threads=1, source=source, count=count, folder=str(folder))
+    held_out = {"validation": _EVALUATED, "test": 0}
+    call("corpora", "write", threads=1, source=source, folder=str(folder), train=count, **held_out)
     return str(folder)
 
 
-def write(source: str, count: int | None, folder: str) -> Result:
-    """Write what :func:`subset` promises."""
+def whole(source: str, folder: Path, call: Call) -> str:
+    """Return a folder with all training texts, a tenth of them to validate on, and the whole test split."""
+    everything = {"train": None, "validation": None, "test": None}
+    call("corpora", "write", threads=1, source=source, folder=str(folder), **everything)
+    return str(folder)
+
+
+def write(source: str, folder: str, train: int | None, validation: int | None, test: int | None) -> Result:
+    """Write so many texts of each split; None is all, and for validation a tenth of train."""
     import numpy as np
 
-    train, test = _read(source)
-    train = train.iloc[np.random.default_rng(0).permutation(len(train))]
-    held_out = len(train) // 10 if count is None else _EVALUATED
-    parts = {"validation": train[:held_out], "train": train[held_out:][:count]}
-    known = set(parts["train"]["label"])
-    parts["validation"] = parts["validation"][parts["validation"]["label"].isin(known)]
-    if count is None:
-        parts["test"] = test
+    rows, tested = _read(source)
+    rows = rows.iloc[np.random.default_rng(0).permutation(len(rows))]
+    held_out = len(rows) // 10 if validation is None else validation
+    parts = {"train": rows[held_out:][:train], "validation": rows[:held_out], "test": tested[:test]}
+    known = parts["train"]["label"].unique()
     Path(folder).mkdir(parents=True)
-    for split, rows in parts.items():
+    for split in [split for split, part in parts.items() if len(part)]:
+        rows = parts[split][parts[split]["label"].isin(known)]
         rows.to_parquet(Path(folder, f"{split}.parquet"), index=False)
     return {}
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from corpora import MAX_LENGTH, source_of, subset
+from corpora import MAX_LENGTH, source_of, subset, whole
 from harness import ROUNDS, Call, Claim, Effort, Result, alternate, call, command, comparison
 
 EXAMPLES: dict[Effort, dict[str, int]] = {
@@ -89,10 +89,10 @@ def _corpus(corpus: str, count: int, effort: Effort, data: Path, threads: int, s
     }
 
 
-def accuracy(data: Path, threads: int, corpus: str = "trec", count: int | None = None, call: Call = call) -> Result:
+def accuracy(data: Path, threads: int, corpus: str = "trec", call: Call = call) -> Result:
     """Return accuracy, NLL and ECE on the full test set after whole trainings, over three seeds."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = subset(source_of(corpus, data), count, Path(scratch, "texts"), call)
+        folder = whole(source_of(corpus, data), Path(scratch, "texts"), call)
         names = ["textmix, bf16", "textmix, fp32", "Trainer, usual"]
         results: dict[str, list[Result]] = {name: [] for name in names}
         for seed in SEEDS:
