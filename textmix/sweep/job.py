@@ -10,6 +10,7 @@ from textmix.engine.stop import stop_requests
 from textmix.errors import RunError
 from textmix.options import SweepConfig
 from textmix.run_folder import is_finished
+from textmix.sweep.cluster import launch_ray
 from textmix.sweep.grid import Run, chosen, expand
 from textmix.sweep.launch import Launcher
 from textmix.sweep.local import launch_local
@@ -20,7 +21,7 @@ from textmix.sweep.tasks import log_of, share_of, tail, train_task
 
 logger = logging.getLogger(__name__)
 
-LAUNCHERS: dict[str, Launcher] = {"local": launch_local}
+LAUNCHERS: dict[str, Launcher] = {"local": launch_local, "ray": launch_ray}
 """The launchers, by the names that ``launcher`` gives them."""
 
 
