@@ -1,4 +1,4 @@
-"""Tasks on the machines of a Ray cluster, which share the folder they are started in and have textmix at the same place."""
+"""Tasks on the machines of a Ray cluster, which share the folder they start in and have textmix at the same place."""
 
 import os
 import signal
