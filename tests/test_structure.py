@@ -85,7 +85,17 @@ def test_files_and_functions_stay_short(path):
 
 def test_the_tests_mirror_the_package():
     """A folder of tests is a folder of the package; a file at the top tests one module, or the whole."""
-    about_the_whole = {"structure", "readme", "configs", "quickstart", "bad_input", "fuzz", "examples", "bench"}
+    about_the_whole = {
+        "structure",
+        "readme",
+        "configs",
+        "quickstart",
+        "bad_input",
+        "fuzz",
+        "security",
+        "examples",
+        "bench",
+    }
     for path in (ROOT / "tests").rglob("test_*.py"):
         folder, name = path.relative_to(ROOT / "tests").parent, path.stem.removeprefix("test_")
         if folder != Path():

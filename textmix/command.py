@@ -84,15 +84,32 @@ def read_values(kind: type[T], values: Mapping[str, Any], place: str) -> T:
         raise InputError(f"{place}: {error}") from error
 
 
+_SECRETS = re.compile(r"(?<=\w:/)(/?)[^/\s@]+(?=@)|(?<=[?&]token=)()[^&\s'\":]+")
+"""Who and with what, in a URL, whose second slash a path has lost."""
+
+
+def _without_secrets(text: str) -> str:
+    """Leave the names, passwords and tokens out of the URLs in a text."""
+    return _SECRETS.sub(r"\1***", text)
+
+
+class _Discreet(logging.Formatter):
+    """Writes what is logged, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _without_secrets(super().format(record))
+
+
 def guard(main: Callable[[], None]) -> int:
     """Run `main` and return the exit code; an InputError or RunError becomes one line on stderr."""
     logger, handler = logging.getLogger("textmix"), logging.StreamHandler()  # ours alone, not the root's
+    handler.setFormatter(_Discreet())
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
         main()
     except (InputError, RunError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {_without_secrets(str(error))}\n")
         return BAD_INPUT if isinstance(error, InputError) else FAILED
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:

@@ -28,6 +28,8 @@ _RESULTS = (SUMMARY, "checkpoints", "metrics.jsonl", "timing.jsonl", "epochs")
 """What says how far a run has come, in the order in which it is deleted."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 """Failures of the disk, not of the program."""
+_IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM}
+"""Failures for something in the folder that nobody expects there, such as a file in place of a folder."""
 
 
 def run_dir(config: Config, config_file: str | None) -> Path:
@@ -111,6 +113,11 @@ def _disk_failures(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno in _IN_THE_WAY and folder in Path(str(error.filename)).parents:
+            raise InputError(
+                f"{error.filename}: expected a place where the run can write, got: {error.strerror}; move it away, or "
+                "give another --output_dir."
+            ) from error
         full = error.errno in _FULL if isinstance(error, OSError) else "I/O error" in str(error)
         if not full:
             raise

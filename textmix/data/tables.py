@@ -36,11 +36,15 @@ def read_files(split: str, paths: list[Path], wanted: Wanted) -> Table:
     :raises InputError: a file can't be read, lacks a column, or holds a row that does not fit.
     """
     name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
-    try:
-        key = (wanted, *((file_kind(path), path.suffix.lower(), content_key(path)) for path in paths))
-    except OSError as error:
-        raise InputError(f"{error.filename}: can't be read ({error.strerror}).") from error
+    key = (wanted, *((file_kind(path), path.suffix.lower(), _content_key(path)) for path in paths))
     return keep(name, split, key, lambda: (batch for path in paths for batch in read_file(path, wanted)))
+
+
+def _content_key(path: Path) -> str:
+    try:
+        return content_key(path)
+    except OSError as error:  # which names the file only where it could not be opened
+        raise InputError(f"{path}: can't be read ({error.strerror}); copy it from where it is whole.") from error
 
 
 def keep(name: str, split: str, key: tuple[object, ...], batches: Callable[[], Batches]) -> Table:
