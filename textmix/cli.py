@@ -5,6 +5,7 @@ Options are read before anything heavy is imported, so that ``--help`` and mista
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,15 @@ from textmix import train
 from textmix.command import guard, make_parser, parse
 from textmix.config import Config
 from textmix.errors import InputError
-from textmix.options import CompareConfig, EvaluateConfig, EvaluateModelConfig, PredictConfig, ReportConfig, SweepConfig
+from textmix.options import (
+    CompareConfig,
+    EvaluateConfig,
+    EvaluateModelConfig,
+    PredictConfig,
+    ReportConfig,
+    SweepConfig,
+    TuneConfig,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,10 +87,19 @@ def compare(argv: Sequence[str]) -> None:
 
 
 def report(argv: Sequence[str]) -> None:
-    """Write report.html and the model card of a run again."""
+    """Write report.html and the model card of a run again, or the page of a sweep's results."""
     parser = make_parser(ReportConfig, "textmix report", _first_line(report), skip=("run",))
-    parser.add_argument("run", help="Folder of the run.")
+    parser.add_argument("run", help="Folder of the run, or results.json of a sweep.")
     config, _ = parse(parser, ReportConfig, argv)
+
+    if Path(config.run).suffix == ".json":
+        from textmix.sweep.page import write_page
+        from textmix.sweep.results import read_results
+
+        page = Path(config.run).with_suffix(".md")
+        write_page(read_results(Path(config.run)), page)
+        sys.stdout.write(f"Wrote {page} and its figures beside it.\n")
+        return
 
     from textmix.report import make_report
 
@@ -111,6 +129,16 @@ def sweep(argv: Sequence[str]) -> None:
     run_sweep(config, "sweep" if config_file is None else Path(config_file).stem)
 
 
+def tune(argv: Sequence[str]) -> None:
+    """Search settings for the lowest validation NLL within a budget; takes the options of train."""
+    config, config_file = parse(make_parser(TuneConfig, "textmix tune", _first_line(tune)), TuneConfig, argv)
+
+    from textmix.run_folder import run_dir
+    from textmix.tune import tune as run_tune
+
+    run_tune(config, run_dir(replace(config, output_dir=None), config_file).name)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": train.main,
     "predict": predict,
@@ -119,6 +147,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "report": report,
     "doctor": doctor,
     "sweep": sweep,
+    "tune": tune,
 }
 
 

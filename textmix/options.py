@@ -6,7 +6,7 @@ This module imports nothing heavy, so that ``--help`` answers at once.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from textmix.config import DataConfig
+from textmix.config import Config, DataConfig
 from textmix.config.bounds import check, check_statistics
 from textmix.config.data import is_encoding
 from textmix.errors import InputError
@@ -65,10 +65,10 @@ class CompareConfig:
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Write the report and the model card of a run again, from the files in its folder."""
+    """Write the report and the model card of a run again, from the files in its folder; or the page of a sweep."""
 
     run: str
-    """Folder of the run."""
+    """Folder of the run, or results.json of a sweep, under any name."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,8 @@ class SweepConfig:
     machine), whose machines must share output_dir."""
     gpus: float = 0.0
     """GPUs that Ray reserves for each run."""
+    keep_models: bool = True
+    """Keep each run's model; its checkpoints go once it is finished."""
     bins: int = 15
     """Equal-width confidence bins of ECE and OE in the results, beside the paper's 100."""
     resamples: int = 1000
@@ -215,3 +217,53 @@ def check_job(jobs: int, threads: int | None) -> None:
     """Refuse numbers of processes and threads that make no sense."""
     check(jobs >= 1, "jobs", "an integer >= 1", jobs)
     check(threads is None or threads >= 1, "threads", "an integer >= 1, or null", threads)
+
+
+SEARCHED: dict[str, Any] = {
+    "mixup.alpha": [0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 2.0, 10.0],
+    "mixup.clean_weight": [0.0, 0.5, 1.0],
+    "mixup.off_last_epochs": [0, 1, 2],
+    "loss.label_smoothing": {"low": 0.0, "high": 0.15},
+}
+"""Where tune looks, unless it is told."""
+
+
+@dataclass(frozen=True)
+class TuneConfig(Config):
+    """Search for the settings with the lowest validation NLL; the options of train are what all trials share."""
+
+    minutes: float = 30.0
+    """Budget: no trial is started that would probably end later; what earlier sittings took counts."""
+    search: dict[str, Any] = field(default_factory=lambda: dict(SEARCHED))
+    """Options of train that are searched, by dotted key: a list of values, or a range {low, high}, with log: true for
+    an even search of magnitudes, or with step for multiples of it."""
+    trials: int | None = None
+    """Most trials, whatever the budget."""
+    jobs: int = 1
+    """Trials at a time."""
+    launcher: Literal["local", "ray"] = "local"
+    """Where trials are started, as in sweep."""
+    gpus: float = 0.0
+    """GPUs that Ray reserves for each trial."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(0 < self.minutes < float("inf"), "minutes", "a number > 0", self.minutes)
+        check(bool(self.search), "search", "options and where to look for them", self.search)
+        for key, space in self.search.items():
+            check(is_space(space), f"search.{key}", "a list of values or {low, high}, low < high", space)
+        check(self.trials is None or self.trials >= 1, "trials", "an integer >= 1, or null", self.trials)
+        check_job(self.jobs, None)
+        check(self.gpus == 0 or self.launcher == "ray", "gpus", "0 for launcher local", self.gpus)
+        check(self.resume == "auto", "resume", "auto; another output_dir starts another search", self.resume)
+
+
+def is_space(space: object) -> bool:
+    """Tell whether something says where to look: a list of values, or a range with low < high."""
+    if isinstance(space, list):
+        return bool(space) and all(value is None or isinstance(value, (bool, int, float, str)) for value in space)
+    if not isinstance(space, dict) or not {"low", "high"} <= space.keys() <= {"low", "high", "log", "step"}:
+        return False
+    low, high = space["low"], space["high"]
+    numbers = all(isinstance(bound, (int, float)) and not isinstance(bound, bool) for bound in (low, high))
+    return numbers and low < high and not (space.get("log") and (low <= 0 or "step" in space))

@@ -56,7 +56,7 @@ def is_finished(folder: Path, config: Config) -> bool:
                 f"{folder}: expected an empty folder or a run, got other files; give another --output_dir."
             )
         return False
-    there, here = flat(_read(folder / CONFIG)), flat(_plain(config))
+    there, here = flat(_read(folder / CONFIG)), flat(plain(config))
     keys = (there.keys() | here.keys()) - _FREE
     differing = sorted(key for key in keys if there.get(key) != here.get(key))
     if differing:
@@ -78,10 +78,10 @@ def working_in(folder: Path, config: Config, *, writes: bool) -> Iterator[None]:
         if writes:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(_locked(folder))
+                stack.enter_context(locked(folder))
                 if config.resume == "never":
                     _clear(folder)
-                write_text(folder / CONFIG, yaml.safe_dump(_plain(config), sort_keys=False))
+                write_text(folder / CONFIG, yaml.safe_dump(plain(config), sort_keys=False))
             except OSError as error:
                 raise InputError(
                     f"{folder}: expected a folder that can be written to, got: {error.strerror}; give another "
@@ -92,8 +92,11 @@ def working_in(folder: Path, config: Config, *, writes: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of `folder` until this one is done, or dead."""
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of `folder` until this one is done, or dead.
+
+    :raises InputError: another one is in it.
+    """
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -128,6 +131,12 @@ def _disk_failures(folder: Path) -> Iterator[None]:
         ) from error
 
 
+def clear_finished(folder: Path, *, keep_model: bool) -> None:
+    """Remove from a finished run what its results don't need: the checkpoints, and the model unless it is kept."""
+    for name in ("checkpoints",) if keep_model else ("checkpoints", "model"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
 def _clear(folder: Path) -> None:
     for path in (folder / name for name in _RESULTS):
         if path.is_dir():
@@ -136,7 +145,7 @@ def _clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _plain(config: Config) -> dict[str, Any]:
+def plain(config: Config) -> dict[str, Any]:
     """Return the configuration as YAML can hold it, without where the run lies and how it was started."""
     values = asdict(config)
     del values["output_dir"], values["resume"]

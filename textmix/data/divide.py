@@ -64,7 +64,8 @@ def corpus_parts(whole: Part) -> dict[str, Part]:
 
 
 def complete(parts: dict[str, Part], data: DataConfig) -> dict[str, Part]:
-    """Take validation from train where it is missing, then leave as many training rows as `data` asks for.
+    """Take validation from train where it is missing, then leave as many training rows as `data` asks for, and no test
+    rows where it names no test split.
 
     :raises InputError: train has too few rows for that.
     """
@@ -76,7 +77,8 @@ def complete(parts: dict[str, Part], data: DataConfig) -> dict[str, Part]:
                 f"data.train_examples: expected at most the {len(train)} there are, got {data.train_examples}."
             )
         train = train.where(stratified(train.labels, data.train_examples, data.split_seed, keep_one=False))
-    return parts | {"train": train, "validation": validation}
+    kept = {role: part for role, part in parts.items() if role != "test" or data.test_split is not None}
+    return kept | {"train": train, "validation": validation}
 
 
 def _cut(train: Part, data: DataConfig) -> tuple[Part, Part]:

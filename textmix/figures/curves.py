@@ -36,6 +36,37 @@ def against_alpha(
     return Chart(name, figure, f"{', '.join(metrics)} against alpha", f"With 95 % intervals: {ends}.")
 
 
+def along(
+    places: Sequence[str], panels: Mapping[str, Mapping[str, npt.NDArray[np.floating]]], axis: str, name: str = "along"
+) -> Chart:
+    """Draw several methods along an axis, such as the epochs or the size of the training set, one panel a metric.
+
+    :param places: (P,) what stands at the axis, evenly spaced.
+    :param panels: for each metric and each method, estimates with their intervals, (P, 3): estimate, low, high; NaN
+        where there is none.
+    :param axis: what the axis is called.
+    """
+    place = np.arange(len(places))
+    shown = np.unique(np.linspace(0, len(places) - 1, 9).round().astype(int))
+    with look():
+        figure = Figure(figsize=(WIDTH, 0.7 + 1.9 * len(panels)), layout="constrained")
+        rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (metric, methods) in zip(rows, panels.items(), strict=True):
+            for (method, values), style in zip(methods.items(), _styles(len(methods)), strict=True):
+                axes.fill_between(place, values[:, 1], values[:, 2], color=style["color"], alpha=0.2, linewidth=0)
+                axes.plot(place, values[:, 0], **style, label=method)
+            axes.set_ylabel(metric)
+        rows[-1].set_xticks(shown, [places[k] for k in shown])
+        rows[-1].set_xlabel(axis)
+        handles, labels = rows[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=min(2, len(labels)))
+    ends = "; ".join(
+        f"{metric}, {method}: {values[0, 0]:.3f} at {places[0]} and {values[-1, 0]:.3f} at {places[-1]}"
+        for metric, methods in panels.items() for method, values in methods.items()
+    )  # fmt: skip
+    return Chart(name, figure, f"{', '.join(panels)} along {axis}", f"With 95 % intervals: {ends}.")
+
+
 def risk_coverage(
     curves: Mapping[str, tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]], name: str = "risk-coverage"
 ) -> Chart:

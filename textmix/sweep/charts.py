@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
-from textmix.figures import Chart, against_alpha, mixed_label_entropy, soft_against_dominant
+from textmix.figures import Chart, against_alpha, along, mixed_label_entropy, soft_against_dominant
 from textmix.metrics.examples import FloatArray
 
 _ALPHA, _LABELS = "mixup.alpha", "mixup.labels"
 _SHOWN = {"nll": "NLL", "accuracy": "accuracy", "ece": "ECE", "oe": "OE"}
 _PAIRS = 20_000
 """Pairs whose mixed labels are drawn for their entropy."""
+
+_MOST = 4
+"""Methods that one figure can tell apart."""
 
 Entry = Mapping[str, Any]
 
@@ -31,6 +34,7 @@ def charts(rows: Sequence[Entry]) -> Iterator[Chart]:
     for row in rows:
         if set(row["changes"]) == {_ALPHA, _LABELS} and _alpha(row) in curve:
             yield _labels_chart(row, curve)
+    yield from _epochs_chart(rows)
     mixed = {alpha: mixed_entropies(alpha, row["class_shares"]) for alpha, row in curve.items() if alpha > 0}
     if mixed:
         yield mixed_label_entropy(mixed)
@@ -46,6 +50,44 @@ def mixed_entropies(alpha: float, class_shares: Sequence[float], seed: int = 0) 
     own, partner = rng.choice(len(shares), size=(2, _PAIRS), p=shares / shares.sum())
     weight = np.where(own == partner, 1.0, rng.beta(alpha, alpha, _PAIRS))
     return np.asarray(entr(weight) + entr(1 - weight), dtype=np.float64)
+
+
+def size_charts(rows: Sequence[Entry]) -> Iterator[Chart]:
+    """Yield the figure of metrics along the size of the training set, from the rows of one data set and model."""
+    sizes = list(dict.fromkeys(row["size"] for row in rows))
+    if len(sizes) < 2:
+        return
+    methods = list(dict.fromkeys(row["method"] for row in rows))[:_MOST]
+    found = {(row["method"], row["size"]): row for row in rows}
+    nothing = [float("nan")] * 3
+    panels = {
+        title: {
+            method: np.array([
+                _interval(found[method, size], metric) if (method, size) in found else nothing for size in sizes
+            ])
+            for method in methods
+        }
+        for metric, title in _SHOWN.items()
+    }  # fmt: skip
+    yield along(sizes, panels, "training examples", name="sizes")
+
+
+def _epochs_chart(rows: Sequence[Entry]) -> Iterator[Chart]:
+    """Yield how confidence runs away from accuracy: the first method and, evenly chosen, those with some alpha."""
+    mixed = [row for row in rows[1:] if set(row["changes"]) == {_ALPHA}]
+    kept = np.linspace(0, len(mixed) - 1, min(_MOST - 1, len(mixed))).round().astype(int)
+    shown = [rows[0], *(mixed[k] for k in kept)]
+    epochs = sorted(set.intersection(*({entry["epochs"] for entry in row["epochs"]} for row in shown)))
+    if len(epochs) < 2:
+        return
+    panels = {
+        title: {
+            row["method"]: np.array([entry[metric] for entry in row["epochs"] if entry["epochs"] in epochs])
+            for row in shown
+        }
+        for metric, title in {"gap": "confidence - accuracy", "nll": "NLL"}.items()
+    }
+    yield along([str(epoch) for epoch in epochs], panels, "epochs (validation)", name="epochs")
 
 
 def _labels_chart(row: Entry, curve: Mapping[float, Entry]) -> Chart:

@@ -1,4 +1,7 @@
-"""Tasks on the machines of a Ray cluster, which share the folder they start in and have textmix at the same place."""
+"""Tasks on the machines of a Ray cluster.
+
+The machines share the folder that the job was started in, and have textmix at the same place.
+"""
 
 import os
 import signal

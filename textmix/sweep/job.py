@@ -9,7 +9,7 @@ from pathlib import Path
 from textmix.engine.stop import stop_requests
 from textmix.errors import RunError
 from textmix.options import SweepConfig
-from textmix.run_folder import is_finished
+from textmix.run_folder import clear_finished, is_finished
 from textmix.sweep.cluster import launch_ray
 from textmix.sweep.grid import Run, chosen, expand
 from textmix.sweep.launch import Launcher
@@ -69,6 +69,7 @@ def _train(runs: Sequence[Run], config: SweepConfig) -> list[Run]:
             run = by_name[ended.task.name]
             if ended.code == 0:
                 pace.done(run, ended.seconds)
+                clear_finished(run.folder, keep_model=config.keep_models)
                 logger.info("%s: trained in %s; %s.", run.folder, spoken(ended.seconds), pace)
             elif not request.signal:
                 failed.append(run)

@@ -9,7 +9,8 @@ import numpy as np
 from textmix.inference.repeated import between_runs, half_width
 from textmix.report.material import read_history
 
-METRICS = ("accuracy", "mean_confidence", "nll")
+METRICS = ("accuracy", "mean_confidence", "nll", "gap")
+"""The last is mean confidence less accuracy: above zero the network is overconfident."""
 
 
 def over_epochs(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -17,7 +18,13 @@ def over_epochs(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
     :param folders: of the runs of a method.
     """
-    told = [{record["epochs"]: record for record in read_history(folder / "metrics.jsonl")} for folder in folders]
+    told = [
+        {
+            record["epochs"]: record | {"gap": record["mean_confidence"] - record["accuracy"]}
+            for record in read_history(folder / "metrics.jsonl")
+        }
+        for folder in folders
+    ]
     common = sorted(set.intersection(*(set(records) for records in told)))
     return [
         {"epochs": epoch} | {name: _over_seeds([run[epoch][name] for run in told]) for name in METRICS}

@@ -4,14 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from textmix.figures import Chart
 from textmix.files import write_text
 from textmix.report.table import DASH, Row, markdown_table, text_table
-from textmix.sweep.charts import charts
+from textmix.sweep.charts import charts, size_charts
 from textmix.sweep.grid import WHOLE
 
 TITLES = {"nll": "NLL", "accuracy": "accuracy", "brier": "Brier", "ece": "ECE", "oe": "OE"}
 TITLES |= {"over": "over", "under": "under"}
 """Metrics whose differences are shown, and their headings."""
+
+_GROUP = ("data", "model", "size")
+"""What the rows of a table share."""
 
 _CAUTION = (
     "NLL is the primary measure. The others are secondary and many: among as many comparisons as these some intervals "
@@ -25,8 +29,8 @@ Entry = Mapping[str, Any]
 def text_page(results: Mapping[str, Any]) -> str:
     """Return the tables as the terminal shows them."""
     parts = []
-    for title, rows in groups(results):
-        parts.append(f"{title}\n{text_table(metric_table(rows, results))}")
+    for title, rows in groups(results, *_GROUP):
+        parts.append(f"{title}: {_counts(rows[0], results)}\n{text_table(metric_table(rows, results))}")
         parts += [f"{heading}\n{text_table(table)}" for heading, table in _other_tables(rows, results)]
     return "\n\n".join([*parts, _missing(results)]).rstrip()
 
@@ -34,23 +38,23 @@ def text_page(results: Mapping[str, Any]) -> str:
 def write_page(results: Mapping[str, Any], path: Path) -> None:
     """Write the page as markdown, and its figures as SVG beside it, all named after `path`."""
     parts = [f"# {results['sweep']}", _provenance(results), results["how"], _CAUTION, _missing(results)]
-    for number, (title, rows) in enumerate(groups(results)):
-        parts += [f"## {title}", markdown_table(metric_table(rows, results))]
+    for number, (title, rows) in enumerate(groups(results, *_GROUP)):
+        parts += [f"## {title}", _counts(rows[0], results), markdown_table(metric_table(rows, results))]
         for heading, table in _other_tables(rows, results):
             parts += [heading, markdown_table(table)]
-        for chart in charts(rows):
-            file = path.with_name(f"{path.stem}-{number}-{chart.name}.svg")
-            chart.save(file)
-            parts += [f"![{chart.title}]({file.name})", chart.description]
+        parts += [_figure(chart, path, number) for chart in charts(rows)]
+    for number, (title, rows) in enumerate(groups(results, "data", "model")):
+        figures = [_figure(chart, path, number) for chart in size_charts(rows)]
+        parts += [f"## {title}, by size", *figures] if figures else []
     write_text(path, "\n\n".join(part for part in parts if part) + "\n")
 
 
-def groups(results: Mapping[str, Any]) -> list[tuple[str, list[Entry]]]:
-    """Return the rows of each data set, model and size, under a title."""
+def groups(results: Mapping[str, Any], *kinds: str) -> list[tuple[str, list[Entry]]]:
+    """Return the rows that agree in `kinds` (data, model, size), under a title."""
     found: dict[tuple[str, ...], list[Entry]] = {}
     for row in results["rows"]:
-        found.setdefault((row["data"], row["model"], row["size"]), []).append(row)
-    return [(_title(rows[0], results), rows) for rows in found.values()]
+        found.setdefault(tuple(row[kind] for kind in kinds), []).append(row)
+    return [(", ".join(name for name in names if name != WHOLE), rows) for names, rows in found.items()]
 
 
 def metric_table(rows: Sequence[Entry], results: Mapping[str, Any]) -> list[Row]:
@@ -114,10 +118,15 @@ def _outside(row: Entry, name: str, entry: Entry) -> Row:
     }
 
 
-def _title(row: Entry, results: Mapping[str, Any]) -> str:
-    size = "" if row["size"] == WHOLE else f", {row['size']}"
-    train = f"{row['sizes']['train']:,} to train, {row['sizes']['validation']:,} to validate"
-    return f"{row['data']}, {row['model']}{size} ({train}; n = {row['n']:,} {results['part']} examples)"
+def _counts(row: Entry, results: Mapping[str, Any]) -> str:
+    train, validation = row["sizes"]["train"], row["sizes"]["validation"]
+    return f"{train:,} to train, {validation:,} to validate, n = {row['n']:,} {results['part']} examples."
+
+
+def _figure(chart: Chart, path: Path, number: int) -> str:
+    file = path.with_name(f"{path.stem}-{number}-{chart.name}.svg")
+    chart.save(file)
+    return f"![{chart.title}]({file.name})\n\n{chart.description}"
 
 
 def _provenance(results: Mapping[str, Any]) -> str:

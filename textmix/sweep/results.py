@@ -64,8 +64,11 @@ def collect(sweep: SweepConfig, name: str, runs: Sequence[Run], finished: Sequen
 
 
 def write_results(results: Mapping[str, Any], path: Path) -> None:
-    """Write results as JSON; the file replaces an old one whole."""
-    write_text(path, json.dumps(_rounded(results), indent=1, allow_nan=False) + "\n")
+    """Write results as JSON, a row a line; the file replaces an old one whole."""
+    head, rows = _rounded({**results, "rows": []}), _rounded(results["rows"])
+    lines = ",\n".join(f"  {json.dumps(row, allow_nan=False)}" for row in rows)
+    text = json.dumps(head, indent=1, allow_nan=False).replace('"rows": []', f'"rows": [\n{lines}\n ]')
+    write_text(path, f"{text}\n")
 
 
 def read_results(path: Path) -> dict[str, Any]:
