@@ -173,7 +173,7 @@ def _write_best(search: Search) -> str:
     """Write the settings of the best trial, and return a table of the best ones."""
     trials, path = search.complete, search.folder / "best.yaml"
     head = (
-        f"# The best of {len(trials)} trials: validation NLL {trials[0].value:.4f}, which flatters what was chosen by it.\n"
+        f"# The best of {len(trials)} trials: validation NLL {trials[0].value:.4f}, which flatters what it chose.\n"
         f"# textmix train --config {path}\n"
     )
     write_text(path, head + yaml.safe_dump(nested(search.base | trials[0].params), sort_keys=False))
