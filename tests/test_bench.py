@@ -117,6 +117,8 @@ def test_a_process_of_its_own_has_its_threads_and_its_peak():
 def test_a_function_of_a_subject_in_a_process_of_its_own(tmp_path):
     found = harness.call("tables", "write_csv", threads=1, file=str(tmp_path / "large.csv"), rows=5)
     assert found["peak_mib"] > 1
+    with pytest.raises(RuntimeError, match=r"(?s)tables.write_csv, exit code 1:.*FileNotFoundError"):
+        harness.call("tables", "write_csv", threads=1, file=str(tmp_path / "no" / "large.csv"), rows=5)
     header, *rows = (tmp_path / "large.csv").read_text().splitlines()
     assert header == "text,label"
     assert [len(row.split()) for row in rows] == [tables.WORDS_A_TEXT] * 5

@@ -9,7 +9,7 @@ from pathlib import Path
 from corpora import source_of, subset
 from harness import ROOT, ROUNDS, Call, Claim, Effort, Result, alternate, call, command, comparison, run
 
-PREDICTED: dict[Effort, int] = {"full": 5_000, "quick": 1_500, "smallest": 20}
+PREDICTED: dict[Effort, int] = {"full": 3_000, "quick": 1_000, "smallest": 20}
 """Texts to predict."""
 REPORTED: dict[Effort, int] = {"full": 1_000_000, "quick": 200_000, "smallest": 500}
 """Predictions to report on, in 10 classes."""

@@ -1,21 +1,24 @@
 """How things are measured: each in a process of its own, the contenders in turns, medians with their spread.
 
-This file is also the program of those processes: ``python harness.py SUBJECT FUNCTION ARGUMENTS`` calls a function of
-another file of this folder with arguments in JSON, and prints what it returns.
+The processes are forked from a server that has imported everything: imports take as long as many a measurement.
 """
 
 import argparse
 import importlib
 import json
+import multiprocessing
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -25,6 +28,8 @@ DATA = ROOT.parent / "shared" / "data"
 PACKAGES = ("torch", "transformers", "accelerate", "tokenizers", "datasets", "numpy", "pyarrow", "textmix")
 CPU_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 """The flags of a processor that decide how fast it multiplies matrices."""
+PRELOADED = ["textmix.outcome", "textmix.predict", "transformers.trainer", "pandas", "prepared"]
+"""Modules that bring along whatever the measurements import."""
 
 Effort = Literal["full", "quick", "smallest"]
 """How much work is measured: what is published, a look, and the least that shows that it runs."""
@@ -47,10 +52,35 @@ class Claim:
 
 
 def call(subject: str, function: str, *, threads: int, **arguments: Any) -> Result:
-    """Run a function of another file in a process of its own with so many threads; add its peak memory and seconds."""
-    program = [sys.executable, str(Path(__file__)), subject, function, json.dumps(arguments)]
-    done = run(program, threads=threads)
-    return {**json.loads(done["output"].splitlines()[-1]), "process_seconds": done["seconds"]}
+    """Run a function of another file in a process of its own with so many threads; add its peak of memory.
+
+    :raises RuntimeError: it failed.
+    """
+    server = _server()
+    receiver, sender = server.Pipe(duplex=False)
+    with tempfile.NamedTemporaryFile("r") as log:
+        process = server.Process(target=_work, args=(sender, log.name, subject, function, threads, arguments))
+        process.start()
+        sender.close()
+        try:
+            result: Result = receiver.recv()
+        except EOFError as error:
+            process.join()
+            raise RuntimeError(f"{subject}.{function}, exit code {process.exitcode}:\n{log.read()}") from error
+        process.join()
+    return result
+
+
+def _work(sender: Connection, log: str, subject: str, function: str, threads: int, arguments: Result) -> None:
+    file = os.open(log, os.O_WRONLY)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.environ |= surroundings(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+    result = vars(importlib.import_module(subject))[function](**arguments)
+    sender.send({"peak_mib": peak_mib(), **result})
 
 
 def run(program: Sequence[str], *, threads: int, **environment: str) -> Result:
@@ -73,6 +103,22 @@ def run(program: Sequence[str], *, threads: int, **environment: str) -> Result:
             errors.seek(0)
             raise RuntimeError(f"{' '.join(program)} ended with exit code {process.returncode}:\n{errors.read()}")
     return {"output": output, "seconds": seconds, "peak_mib": usage.ru_maxrss / 1024}
+
+
+@cache
+def _server() -> ForkServerContext:
+    """Return the context of a server, started now: it finds the package and the files of this folder."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    path = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(Path(__file__).parent), *filter(None, [path])])
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    forkserver.ensure_running()
+    if path is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = path
+    return context
 
 
 def surroundings(threads: int) -> dict[str, str]:
@@ -184,15 +230,3 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, default=DATA, help=f"folder with trec/, sst2/, imdb/ (default: {DATA})")
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("--threads", type=int, default=cores, help=f"threads of a process (default: {cores})")
-
-
-def main() -> None:
-    """Call the function that the command line names."""
-    subject, function, arguments = sys.argv[1:]
-    sys.path.insert(0, str(Path(__file__).parent))
-    result = vars(importlib.import_module(subject))[function](**json.loads(arguments))
-    print(json.dumps({"peak_mib": peak_mib(), **result}))
-
-
-if __name__ == "__main__":
-    main()

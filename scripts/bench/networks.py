@@ -16,10 +16,10 @@ from pathlib import Path
 from corpora import source_of, subset
 from harness import ROUNDS, Call, Claim, Effort, Result, alternate, call, command, comparison
 
-EPOCHS: dict[Effort, int] = {"full": 4, "quick": 3, "smallest": 2}
+EPOCHS: dict[Effort, int] = {"full": 4, "quick": 2, "smallest": 2}
 """Epochs of a run; the first warms up and is not counted."""
 TEXTS: dict[Effort, int] = {"full": 5_452, "quick": 5_452, "smallest": 60}
-SWEPT_EPOCHS: dict[Effort, int] = {"full": 8, "quick": 4, "smallest": 2}
+SWEPT_EPOCHS: dict[Effort, int] = {"full": 6, "quick": 3, "smallest": 1}
 """Epochs of each run of the sweep."""
 LIMITS = {"cnn": 1.5, "lstm": None}
 """Seconds of an epoch, at most."""
@@ -47,7 +47,7 @@ def _epochs(name: str, limit: float | None, folder: str, effort: Effort, threads
 
 
 def _sweep(folder: str, effort: Effort, call: Call) -> Result:
-    """Time two whole runs, process start and all: together with a thread each, and in turn with two."""
+    """Time two runs, loading and all but imports: together with a thread each, and in turn with two."""
     arguments = {"folder": folder, "name": "cnn", "epochs": SWEPT_EPOCHS[effort]}
 
     def together() -> Result:

@@ -37,7 +37,6 @@ OPTIONS: dict[str, tuple[Setting, Setting]] = {
     "batches of like length": (Setting(), Setting(buckets=False)),
     "fused AdamW": (Setting(), Setting(fused=False)),
     "SDPA instead of eager attention": (Setting(), Setting(attention="eager")),
-    "torch.compile, fp32": (Setting(compiled=True), Setting()),
     "torch.compile, bf16": (Setting(bf16=True, compiled=True), Setting(bf16=True)),
 }
 """Every option, and the setting with it and without it."""
