@@ -4,7 +4,7 @@ The mean NLL is convex in b = 1 / T, so that Newton's method inside a shrinking 
 """
 
 from dataclasses import dataclass
-from math import exp, inf, sqrt
+from math import exp, inf, log, sqrt
 from typing import overload
 
 import numpy as np
