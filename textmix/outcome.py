@@ -6,27 +6,37 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix import predictions as predictions_files
-from textmix.config import PACKAGED, Config
-from textmix.data import Splits
-from textmix.engine import FitResult
+from textmix.config import NOISE_EMBEDDINGS, PACKAGED, Config
+from textmix.data import Examples, Splits
+from textmix.engine import FitResult, predict
+from textmix.engine.reading import read_batches
 from textmix.errors import InputError
 from textmix.export import Saveable, bake, push_to_hub, save_model
+from textmix.mixup import EmbeddingNoise
 from textmix.models.adapters import merge_adapters
 from textmix.predictions import Predictions
+from textmix.predictions.thumbnails import THUMBNAILS
 from textmix.report import make_report, metric_rows, read_summary, summarise, text_table
+from textmix.report.details import worst_mistakes
 from textmix.report.material import OOD_PREFIX, as_written, write_summary
 from textmix.temperature import Temperature
 
 logger = logging.getLogger(__name__)
+
+MOMENT_EXAMPLES = 1_000
+"""Training examples on which the mean and deviation of the embeddings are measured."""
 
 PACKAGES = ("textmix", "torch", "transformers", "datasets", "tokenizers", "accelerate", "numpy", "scipy")
 
@@ -52,6 +62,7 @@ def save(
     """
     for name, part in predictions.items():
         predictions_files.save(part, folder / "predictions" / f"{name}.parquet")
+    _save_thumbnails(folder, splits, predictions)
     ood = {name.removeprefix(OOD_PREFIX): p for name, p in predictions.items() if name.startswith(OOD_PREFIX)}
     merge_adapters(model)
     baked = config.calibration.bake and temperature is not None and _bake(model, temperature, splits)
@@ -64,6 +75,52 @@ def save(
     write_summary(summary, folder)
     if config.export.push_to_hub is not None:
         logger.info("Uploaded: %s", push_to_hub(folder, config.export))
+
+
+def predict_all(
+    accelerator: Accelerator,
+    model: PreTrainedModel,
+    splits: Splits,
+    outside: Mapping[str, Examples],
+    noise: EmbeddingNoise | None,
+    config: Config,
+) -> dict[str, Predictions]:
+    """Return the predictions on `validation`, on `test` where there is one, and on the sets outside the classes.
+
+    :param outside: by name (:func:`ood_name`). :param noise: for the set whose embeddings are noise, where there is
+        one.
+    """
+
+    def predicted(examples: Examples) -> Predictions:
+        batch_size, workers = config.train.eval_batch_size, config.train.workers
+        return predict(accelerator, model, examples, splits.label_names, batch_size, workers)
+
+    sets = {"validation": splits.validation, **({} if splits.test is None else {"test": splits.test}), **outside}
+    blank = sets.pop(ood_name(NOISE_EMBEDDINGS), None)
+    predictions = {name: predicted(examples) for name, examples in sets.items()}
+    if noise is not None and blank is not None:
+        with noise.like(_some_batches(splits.train, config, accelerator.device), config.seed):
+            predictions[ood_name(NOISE_EMBEDDINGS)] = predicted(blank)
+    return predictions
+
+
+def _some_batches(examples: Examples, config: Config, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Yield batches of examples drawn from all, enough to measure their embeddings."""
+    drawn = np.random.default_rng(config.seed).permutation(len(examples))[:MOMENT_EXAMPLES]
+    plan = np.array_split(drawn, -(-len(drawn) // config.train.eval_batch_size))
+    for batch in read_batches(examples, plan, device, 0):
+        yield {name: values for name, values in batch.items() if name != "labels"}
+
+
+def _save_thumbnails(folder: Path, splits: Splits, predictions: Mapping[str, Predictions]) -> None:
+    """Keep what there is to see of the mistakes that the report shows."""
+    name, examples = ("validation", splits.validation) if splits.test is None else ("test", splits.test)
+    rows, _, _ = worst_mistakes(predictions[name])
+    pictures = examples.thumbnails(rows)
+    if pictures:
+        ids = [predictions[name].ids[row] for row in rows]
+        path = folder / "predictions" / THUMBNAILS
+        predictions_files.save_thumbnails(dict(zip(ids, pictures, strict=True)), path)
 
 
 def check_sizes(splits: Splits, source: str) -> None:

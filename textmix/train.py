@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from textmix.command import guard, make_parser, parse
-from textmix.config import Config
+from textmix.config import NOISE_EMBEDDINGS, Config
 from textmix.run_folder import run_dir
 
 
@@ -30,9 +30,9 @@ def run(config: Config, folder: Path) -> None:
 
     from textmix import outcome, run_folder
     from textmix.data import load_outside, load_splits
-    from textmix.engine import fit, predict, seed_generators, start
+    from textmix.engine import fit, seed_generators, start
     from textmix.losses import check_loss
-    from textmix.mixup import Mixup
+    from textmix.mixup import EmbeddingNoise, Mixup
     from textmix.models.build import build_model
     from textmix.models.pretrained import fit_padding, proof_example
     from textmix.temperature import fit_temperature
@@ -50,19 +50,14 @@ def run(config: Config, folder: Path) -> None:
     seed_generators(config.seed)
     model = build_model(config, splits)
     splits = fit_padding(model, splits)
-    mixup = Mixup(model, config.mixup.site if config.mixup.active else "none", example=proof_example(splits.train))
+    example = proof_example(splits.train)
+    mixup = Mixup(model, config.mixup.site if config.mixup.active else "none", example=example)
+    noise = EmbeddingNoise(model, example=example) if NOISE_EMBEDDINGS in config.eval.ood else None
 
     with run_folder.working_in(folder, config, writes=accelerator.is_main_process):
         fitted = fit(accelerator, model, mixup, splits, config, folder)
         mixup.remove()
-        sets = {"validation": splits.validation, "test": splits.test, **outside}
-        predictions = {
-            name: predict(
-                accelerator, model, examples, splits.label_names, config.train.eval_batch_size, config.train.workers
-            )
-            for name, examples in sets.items()
-            if examples is not None
-        }
+        predictions = outcome.predict_all(accelerator, model, splits, outside, noise, config)
         if accelerator.is_main_process:
             val = predictions["validation"]
             temperature = fit_temperature(val.logits, val.labels) if config.calibration.temperature else None

@@ -4,7 +4,7 @@ Values come from defaults, a YAML file and ``--section.key value`` flags (see :m
 This module imports nothing heavy, so that ``--help`` answers at once.
 """
 
-from textmix.config.bounds import NOISE, PACKAGED
+from textmix.config.bounds import NOISE, NOISE_EMBEDDINGS, PACKAGED
 from textmix.config.data import DataConfig
 from textmix.config.model import ModelConfig, PeftConfig
 from textmix.config.run import CalibrationConfig, Config, EvalConfig, ExportConfig
@@ -12,6 +12,7 @@ from textmix.config.training import LossConfig, MixupConfig, TrainConfig
 
 __all__ = [
     "NOISE",
+    "NOISE_EMBEDDINGS",
     "PACKAGED",
     "CalibrationConfig",
     "Config",

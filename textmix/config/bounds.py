@@ -8,6 +8,9 @@ PACKAGED = "packaged:"
 NOISE = "noise"
 """In `eval.ood`: noise like the training examples."""
 
+NOISE_EMBEDDINGS = "noise:embeddings"
+"""In `eval.ood`: noise like the embeddings of the training texts."""
+
 
 def check(ok: bool, key: str, expected: str, value: object) -> None:
     """Refuse the value of a configuration key.

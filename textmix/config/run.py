@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from textmix.config.bounds import check, check_statistics
+from textmix.config.bounds import NOISE_EMBEDDINGS, check, check_statistics
 from textmix.config.data import DataConfig
 from textmix.config.model import NETWORKS, ModelConfig, PeftConfig
 from textmix.config.training import LossConfig, MixupConfig, TrainConfig
@@ -23,7 +23,8 @@ class EvalConfig:
     """Bootstrap resamples behind each interval, and label draws behind the null band."""
     ood: tuple[str, ...] = ()
     """Further sources (as data.path) on which confidence is measured out of distribution; noise is random tokens or
-    Gaussian pixels, as long or as bright as the training examples."""
+    Gaussian pixels, as long or as bright as the training examples, and noise:embeddings Gaussian vectors in place of
+    the tokens' embeddings, with the mean and deviation of those of the training texts."""
 
     def __post_init__(self) -> None:
         check_statistics(self.bins, self.resamples, "eval.")
@@ -91,6 +92,8 @@ class Config:
         of_others, sites = _SITES[kind]
         check(not self.mixup.active or self.mixup.site != of_others, "mixup.site",
                f"{sites}, hidden:<k>, head or a module path for {kind}", self.mixup.site)  # fmt: skip
+        check(kind == "texts" or NOISE_EMBEDDINGS not in self.eval.ood, "eval.ood",
+               "noise, for images have no embeddings of tokens", NOISE_EMBEDDINGS)  # fmt: skip
         check(self.peft.kind == "none" or self.model.name == "pretrained", "peft.kind",
                f"none for model.name {self.model.name}, which has nothing pretrained", self.peft.kind)  # fmt: skip
         clean = self.mixup.start_epoch + self.mixup.off_last_epochs

@@ -34,6 +34,9 @@ class Examples(Protocol):
     def texts(self) -> Sequence[str] | None:
         """What a person reads, N strings; None where there is nothing to read."""
 
+    def thumbnails(self, indices: Indices) -> list[bytes]:
+        """Return what there is to see of the rows `indices` as small PNG files; none where there is nothing to see."""
+
     def __len__(self) -> int:
         """Return N."""
 

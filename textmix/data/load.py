@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from textmix.config import NOISE, Config
+from textmix.config import NOISE, NOISE_EMBEDDINGS, Config
 from textmix.data.batching import Examples
 from textmix.data.images import load_image_splits, load_images
-from textmix.data.noise import gaussian_images, random_texts
+from textmix.data.noise import gaussian_images, lengths_alone, random_texts
 from textmix.data.splits import Splits, load_text_splits, load_texts
 
 NOISE_EXAMPLES = 1_000
@@ -14,7 +14,11 @@ NOISE_EXAMPLES = 1_000
 
 _SPLITS: dict[str, Callable[[Config], Splits]] = {"texts": load_text_splits, "images": load_image_splits}
 _OUTSIDE: dict[str, Callable[[str, Config, Any], Examples]] = {"texts": load_texts, "images": load_images}
-_NOISE: dict[str, Callable[[Any, Any, int, int], Examples]] = {"texts": random_texts, "images": gaussian_images}
+_NOISE: dict[tuple[str, str], Callable[[Any, Any, int, int], Examples]] = {
+    (NOISE, "texts"): random_texts,
+    (NOISE, "images"): gaussian_images,
+    (NOISE_EMBEDDINGS, "texts"): lengths_alone,
+}
 
 
 def load_splits(config: Config) -> Splits:
@@ -28,9 +32,11 @@ def load_splits(config: Config) -> Splits:
 def load_outside(path: str, config: Config, splits: Splits) -> Examples:
     """Read examples outside the classes of `splits` (every label is -1) from any source that `data.path` could name.
 
-    :param path: :data:`textmix.config.NOISE` makes noise like the training examples instead.
+    :param path: :data:`textmix.config.NOISE` makes noise like the training examples instead, and
+        :data:`textmix.config.NOISE_EMBEDDINGS` texts of which only the lengths count.
     :raises InputError: the source is missing or has no such examples.
     """
-    if path == NOISE:
-        return _NOISE[config.data.kind](splits.train, splits.processor, NOISE_EXAMPLES, config.data.split_seed)
+    make = _NOISE.get((path, config.data.kind))
+    if make is not None:
+        return make(splits.train, splits.processor, NOISE_EXAMPLES, config.data.split_seed)
     return _OUTSIDE[config.data.kind](path, config, splits.processor)

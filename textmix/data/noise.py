@@ -45,6 +45,14 @@ def random_texts(like: TextExamples, tokenizer: PreTrainedTokenizerBase, count: 
     )
 
 
+def lengths_alone(like: TextExamples, tokenizer: PreTrainedTokenizerBase, count: int, seed: int) -> TextExamples:
+    """Make `count` texts as :func:`random_texts` does, for a model that is kept from reading more than their lengths.
+
+    There is nothing to read in them, so that their texts are empty.
+    """
+    return replace(random_texts(like, tokenizer, count, seed), texts=[""] * count)
+
+
 def gaussian_images(like: ImageExamples, processor: BaseImageProcessor, count: int, seed: int) -> ImageExamples:
     """Make `count` images of independent Gaussian pixels with the training images' mean and deviation of each colour.
 

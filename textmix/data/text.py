@@ -49,6 +49,10 @@ class TextExamples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def thumbnails(self, indices: Indices) -> list[bytes]:  # noqa: ARG002 - texts are there to be read
+        """Return none."""
+        return []
+
     def batch(self, indices: Indices) -> dict[str, Tensor]:
         """Return input_ids, attention_mask, token_type_ids where the model has them (B, L), and labels (B,)."""
         lengths = self.lengths[indices]

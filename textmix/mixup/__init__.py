@@ -2,5 +2,6 @@
 
 from textmix.mixup.draw import Mix, draw
 from textmix.mixup.mixer import Mixup
+from textmix.mixup.noise import EmbeddingNoise
 
-__all__ = ["Mix", "Mixup", "draw"]
+__all__ = ["EmbeddingNoise", "Mix", "Mixup", "draw"]

@@ -2,5 +2,6 @@
 
 from textmix.predictions.core import Predictions, aligned, save
 from textmix.predictions.readers import load
+from textmix.predictions.thumbnails import load_thumbnails, save_thumbnails
 
-__all__ = ["Predictions", "aligned", "load", "save"]
+__all__ = ["Predictions", "aligned", "load", "load_thumbnails", "save", "save_thumbnails"]

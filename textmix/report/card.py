@@ -35,7 +35,7 @@ def metadata(material: Material) -> str:
     part = main_part(material.summary)
     results = [
         EvalResult(
-            task_type="text-classification",
+            task_type=_task(material),
             dataset_type=dataset or "other",
             dataset_name=str(data.get("path", material.name)),
             dataset_split=part,
@@ -50,7 +50,7 @@ def metadata(material: Material) -> str:
         library_name="transformers" if material.has_model else None,
         metrics=list(HUB_METRICS),
         model_name=material.name,
-        pipeline_tag="text-classification",
+        pipeline_tag=_task(material),
         tags=["textmix", "calibration", *(["mixup"] if _mixed(material.config) else [])],
         eval_results=results,
     )
@@ -69,13 +69,19 @@ def _hub_id(path: str | None) -> str | None:
     return path
 
 
+def _task(material: Material) -> str:
+    images = material.config.get("data", {}).get("image_column") is not None
+    return "image-classification" if images else "text-classification"
+
+
 def _usage(material: Material) -> str:
-    own = material.config.get("model", {}).get("name") in {"cnn", "lstm"}
+    own = material.config.get("model", {}).get("name") != "pretrained"
+    cut = ", truncation=True" if _task(material) == "text-classification" else ""
     lines = ["import textmix.models  # registers the architecture with the Auto classes"] if own else []
     lines += [
         "from transformers import pipeline",
         "",
-        'classify = pipeline("text-classification", model="model", truncation=True)  # the folder beside this file',
+        f'classify = pipeline("{_task(material)}", model="model"{cut})  # the folder beside this file',
     ]
     return "```python\n" + "\n".join(lines) + "\n```"
 

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from textmix.config.keys import flat
 from textmix.figures import accuracy_confidence_density
 from textmix.metrics import classwise_table, score_examples
+from textmix.metrics.examples import FloatArray
 from textmix.predictions import Predictions
 from textmix.report.material import Material
 from textmix.report.page import Section, Table, number
@@ -59,23 +61,33 @@ def mistakes(material: Material) -> Section | None:
     predictions = material.main
     if predictions is None:
         return None
-    examples = score_examples(predictions.logits, predictions.labels)
-    confidence, wrong = examples.confidence.numpy(), np.flatnonzero(~examples.correct.numpy())
-    if len(wrong) == 0:
+    worst, confidence, count = worst_mistakes(predictions)
+    if count == 0:
         return Section("Confident mistakes", ("There is no mistake.",))
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")[:MOST_MISTAKES]]
     names = predictions.label_names
     rows = [
         {
             **_what(predictions, int(i)),
             "true label": names[predictions.labels[i]],
             "prediction": names[predictions.logits[i].argmax()],
-            "confidence": f"{confidence[i]:.4f}",
+            "confidence": f"{sure:.4f}",
         }
-        for i in worst
+        for i, sure in zip(worst, confidence, strict=True)
     ]
-    table = Table("The most confident first", rows, ("text", "id", "true label", "prediction"), stacked=True)
-    return Section("Confident mistakes", (f"{len(rows)} of {len(wrong):,} mistakes.",), tables=(table,))
+    pictures = [material.thumbnails.get(predictions.ids[i]) for i in worst] if material.thumbnails else []
+    words = ("text", "id", "true label", "prediction")
+    table = Table("The most confident first", rows, words, stacked=True, pictures=pictures)
+    return Section("Confident mistakes", (f"{len(rows)} of {count:,} mistakes.",), tables=(table,))
+
+
+def worst_mistakes(predictions: Predictions) -> tuple[npt.NDArray[np.int64], FloatArray, int]:
+    """Return the rows of the mistakes that a report shows and their confidence, the highest first, and how many
+    mistakes there are in all.
+    """
+    examples = score_examples(predictions.logits, predictions.labels)
+    confidence, wrong = examples.confidence.numpy(), np.flatnonzero(~examples.correct.numpy())
+    rows = wrong[np.argsort(-confidence[wrong], kind="stable")[:MOST_MISTAKES]]
+    return rows, confidence[rows], len(wrong)
 
 
 def _what(predictions: Predictions, row: int) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The page as one HTML file that needs nothing else: no network, no script, no second file."""
 
+from base64 import b64encode
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,4 +17,5 @@ def render_html(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["base64"] = lambda data: b64encode(data).decode("ascii")
     return templates.get_template("report.html").render(vars(page))

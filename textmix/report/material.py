@@ -14,7 +14,8 @@ import yaml
 from textmix.errors import InputError
 from textmix.figures.density import Epoch
 from textmix.files import write_text
-from textmix.predictions import Predictions, load
+from textmix.predictions import Predictions, load, load_thumbnails
+from textmix.predictions.thumbnails import THUMBNAILS
 
 OOD_PREFIX = "ood_"
 """Prefix of the prediction files of sets that lie outside the classes."""
@@ -26,8 +27,8 @@ class Material:
 
     `name` is the run's or the file's; `summary` as :func:`textmix.report.summarise` makes it; `config` the resolved
     configuration of a run; `test` and `validation` the raw predictions and `ood` those outside the classes; `epochs`
-    confidence and correctness on validation after so many epochs and `history` the metrics then; `has_model` whether
-    there is a folder `model` to load.
+    confidence and correctness on validation after so many epochs and `history` the metrics then; `thumbnails` PNG files
+    by id of examples of the main predictions; `has_model` whether there is a folder `model` to load.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Material:
     config: Mapping[str, Any] = field(default_factory=dict)
     epochs: Mapping[int, Epoch] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
+    thumbnails: Mapping[str, bytes] = field(default_factory=dict)
     has_model: bool = False
 
     @property
@@ -64,6 +66,7 @@ def read_run(folder: Path, summary: Mapping[str, Any] | None = None) -> Material
             int(path.stem): _read_epoch(path) for path in (folder / "epochs").glob("*.parquet") if path.stem.isdecimal()
         },
         history=read_history(folder / "metrics.jsonl"),
+        thumbnails=load_thumbnails(predictions / THUMBNAILS),
         has_model=(folder / "model").is_dir(),
     )
 

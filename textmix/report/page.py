@@ -13,13 +13,15 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 class Table:
     """Rows under a caption; columns named in `words` hold text and stand to the left.
 
-    A `stacked` table turns each row into a block where the screen is narrow.
+    A `stacked` table turns each row into a block where the screen is narrow. `pictures` are PNG files, one a row, that
+    stand before it where the page can show them; None is a row without one.
     """
 
     caption: str
     rows: Sequence[Row]
     words: tuple[str, ...] = ()
     stacked: bool = False
+    pictures: Sequence[bytes | None] = ()
 
 
 @dataclass(frozen=True)

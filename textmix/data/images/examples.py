@@ -13,6 +13,7 @@ from textmix.config import DataConfig
 from textmix.data.augment import draw_views, view
 from textmix.data.batching import Indices
 from textmix.data.images.processor import Standard
+from textmix.data.images.thumbnails import png
 
 
 class PixelSource(Protocol):
@@ -37,6 +38,10 @@ class ImageExamples:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def thumbnails(self, indices: Indices) -> list[bytes]:
+        """Return the images of the rows `indices`, as the model is shown them, as small PNG files."""
+        return [png(image) for image in self.pixels[indices]]
 
     def batch(self, indices: Indices) -> dict[str, Tensor]:
         """Return pixel_values (B, 3, H, W), from 0 to 255 and laid out with the colours last, and labels (B,)."""
