@@ -1,11 +1,14 @@
-"""The example scripts run as they are."""
+"""The example scripts run as they are, and the page of results says what its runs say."""
 
+import importlib
 import re
 import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from trainer_kit import (
     EXAMPLES,
@@ -20,8 +23,12 @@ from transformers import (
     ViTImageProcessorPil,
 )
 
+from textmix.config import Config, DataConfig, EvalConfig, MixupConfig, ModelConfig, TrainConfig
+from textmix.metrics import oe
 from textmix.mixup import mixer
 from textmix.mixup.hook import blend
+from textmix.predictions import load
+from textmix.train import run
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +93,65 @@ def test_the_same_loop_on_images(tmp_path, pictures, monkeypatch, capsys):
     )  # fmt: skip
     assert mixed == [(32, 3, 32, 32)] * 2
     assert re.search(r"epoch 2: loss .*\naccuracy \d\.\d+, expected calibration", capsys.readouterr().out)
+
+
+@pytest.fixture
+def paper(monkeypatch):
+    """The script of a results page, as a module."""
+    monkeypatch.syspath_prepend(str(EXAMPLES.parent / "paper"))
+    return importlib.import_module("cifar10_subset")
+
+
+def test_the_results_page_is_computed_from_its_runs(paper, pictures, tmp_path):
+    for alpha in (0.0, 0.3):
+        for seed in (0, 1):
+            run(
+                Config(
+                    data=DataConfig(path=str(pictures), image_column="image"),
+                    model=ModelConfig(name="resnet20", width=4),
+                    mixup=MixupConfig(site="input", alpha=alpha),
+                    train=TrainConfig(epochs=2, batch_size=8, learning_rate=0.01, threads=1, select="last"),
+                    eval=EvalConfig(resamples=100, ood=("packaged:digits", "noise")),
+                    seed=seed,
+                ),
+                tmp_path / f"cifar10-subset-alpha-{alpha:g}-{seed}",
+            )
+    arguments = ["--runs", str(tmp_path), "--results", str(tmp_path / "results"), "--seeds", "0", "1"]
+    paper.main(arguments)
+    page = (tmp_path / "results" / "cifar10_subset.md").read_text(encoding="utf-8")
+    tests = [
+        [load(tmp_path / f"cifar10-subset-alpha-{alpha}-{seed}" / "predictions" / "test.parquet") for seed in (0, 1)]
+        for alpha in ("0", "0.3")
+    ]
+    before, after = (np.mean([oe(p.logits, p.labels) for p in group]) for group in tests)
+    assert f"from {before:.4f} to {after:.4f}" in page
+    right = [np.mean([(p.logits.argmax(axis=1) == p.labels).mean() for p in group]) for group in tests]
+    assert f"| accuracy | {right[0]:.4f} | {right[1]:.4f} | {right[1] - right[0]:+.4f} [" in page
+    for figure in re.findall(r"!\[.*\]\((.*)\)", page):
+        assert (tmp_path / "results" / figure).read_text(encoding="utf-8").startswith("<")
+    other = tmp_path / "cifar10-subset-alpha-0-1" / "config.yaml"
+    other.write_text(other.read_text().replace("epochs: 2", "epochs: 3"))
+    with pytest.raises(SystemExit, match="alpha-0-1: has other settings or versions"):
+        paper.main(arguments)
+
+
+def test_without_noise_of_examples_an_interval_is_welch_s(paper):
+    a, b = np.array([0.1, 0.14, 0.15]), np.array([0.3, 0.31, 0.38])
+    found = importlib.import_module("contrasts").contrast(
+        np.stack([a, b]), np.repeat(np.stack([a, b])[..., None], 50, axis=2), (-1.0, 1.0)
+    )
+    welch = ttest_ind(b, a, equal_var=False).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((welch.low, welch.high))
+    assert found.value == pytest.approx(b.mean() - a.mean())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ((0.0, -0.02, 0.02), "established: the"),
+        ((0.0, -0.04, 0.02), "not established"),
+        ((0.05, 0.04, 0.06), "refuted"),
+    ],
+)
+def test_what_is_kept_is_told_by_the_interval(paper, change, said):
+    assert f"is {said}" in paper.kept(paper.Finding(0.7, 0.7, paper.Estimate(*change)))

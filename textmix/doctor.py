@@ -27,7 +27,10 @@ from textmix.report import text_table
 
 _STEPS = 6
 """Optimizer steps that are measured; the first, which is slower, is not counted."""
-_NOTES = {"truncated": "cut", "blank": "empty", "shared": "also in a split above", "absent_classes": "classes missing"}
+_NOTES = {
+    "truncated": "cut", "blank": "empty", "corrupt": "left out", "shared": "also in a split above",
+    "absent_classes": "classes missing",
+}  # fmt: skip
 """The counts in ``Splits.notes``, by split, and their headings."""
 
 
@@ -57,11 +60,13 @@ def _sets(splits: Splits) -> dict[str, Examples]:
 
 def _describe_splits(splits: Splits) -> str:
     rows = []
+    kinds = {note.rsplit("_", 1)[0] for note in splits.notes}
+    headings = {note: heading for note, heading in _NOTES.items() if note in kinds}
     for name, part in _sets(splits).items():
         row = {"split": name, "examples": f"{len(part):,}"}
         if part.lengths is not None:
             row |= {"mean tokens": f"{part.lengths.mean():.1f}", "longest": f"{part.lengths.max():,}"}
-        for note, heading in _NOTES.items():
+        for note, heading in headings.items():
             count = splits.notes.get(f"{note}_{name}", 0)
             of_examples = "" if note == "absent_classes" else f" ({count / len(part):.1%})"
             row[heading] = f"{count:,}{of_examples}"
