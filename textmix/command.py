@@ -67,13 +67,12 @@ def parse(parser: ArgumentParser, kind: type[T], argv: Sequence[str]) -> tuple[T
     return kind(**vars(options)), str(files[-1]) if files else None
 
 
-def read_values(kind: type[T], values: Mapping[str, Any], place: str) -> T:
+def read_values(parser: ArgumentParser, kind: type[T], values: Mapping[str, Any], place: str) -> T:
     """Read nested `values`, as a YAML file would hold them, into a `kind`, with the checks of :func:`parse`.
 
     :param place: names them in an error, as a file's name would.
     :raises InputError: an unknown key, or a value of the wrong type or out of bounds.
     """
-    parser = make_parser(kind, "", "")
     try:
         read = parser.parse_object(dict(values))
         read.pop("config", None)

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from textmix.errors import InputError
-from textmix.ood import aupr_in, aupr_out, auroc, detection, fpr95
+from textmix.ood import aupr_in, aupr_out, auroc, detection, fpr95, placements
 
 
 def score_sets():
@@ -47,3 +47,16 @@ def test_bad_scores_are_refused():
         aupr_in([1.0], np.ones((2, 2)))
     with pytest.raises(InputError, match="out_scores: expected finite numbers, got nan in row 1"):
         fpr95([1.0], [0.0, float("nan")])
+
+
+def test_placements_average_to_the_auroc_and_give_its_standard_error():
+    rng = np.random.default_rng(0)
+    auc = []
+    for _ in range(300):
+        inside, outside = rng.normal(1, 1, 60).round(1), rng.normal(0, 2, 40).round(1)
+        own, others = placements(inside, outside)
+        assert own.mean() == pytest.approx(auroc(inside, outside))
+        assert others.mean() == pytest.approx(auroc(inside, outside))
+        auc.append((own.mean(), own.var(ddof=1) / 60 + others.var(ddof=1) / 40))
+    estimates, variances = np.array(auc).T
+    assert variances.mean() == pytest.approx(estimates.var(), rel=0.2)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from textmix.command import read_values
+from jsonargparse import ArgumentParser
+
+from textmix.command import make_parser, read_values
 from textmix.config import PACKAGED, Config
 from textmix.config.keys import flat, nested
 from textmix.errors import InputError
@@ -21,6 +23,9 @@ WHOLE = "all"
 _SEEDS = "seeds"
 _OURS = ("seed", "output_dir", "resume")
 """Options of train that the sweep itself decides."""
+
+Cell = tuple[tuple[str, dict[str, Any]], ...]
+"""Names and overrides of one data set, model, size and method."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ def expand(sweep: SweepConfig, folder: Path) -> list[Run]:
     """
     local = _local_copies(sweep)
     entries = [_entries(kind, sweep) for kind in ("data", "models", "sizes", "methods")]
-    runs = [run for cell in itertools.product(*entries) for run in _repetitions(sweep, cell, folder, local)]
+    parser = make_parser(Config, "", "")
+    runs = [run for cell in itertools.product(*entries) for run in _repetitions(sweep, cell, folder, local, parser)]
     runs.sort(key=lambda run: run.seed)  # stable: within a seed, the order of the file
     seen: dict[Path, Run] = {}
     for run in runs:
@@ -102,7 +108,11 @@ def _entries(kind: str, sweep: SweepConfig) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _repetitions(
-    sweep: SweepConfig, cell: tuple[tuple[str, dict[str, Any]], ...], folder: Path, local: Mapping[str, str]
+    sweep: SweepConfig,
+    cell: tuple[tuple[str, dict[str, Any]], ...],
+    folder: Path,
+    local: Mapping[str, str],
+    parser: ArgumentParser,
 ) -> list[Run]:
     """Return a run for each seed of one combination of entries (data, model, size, method)."""
     settings = flat(sweep.base)
@@ -112,7 +122,7 @@ def _repetitions(
     settings = _on_local_copies(settings, local)
     data, model, size, method = (name for name, _ in cell)
     place = ", ".join(name for name in (data, model, size, method) if name)
-    config = read_values(Config, nested(settings), place)
+    config = read_values(parser, Config, nested(settings), place)
     group = "-".join(_slug(name) for name in (data, model, size) if name)
     data = data or _last(config.data.path)
     model = model or _last(config.model.path or config.model.name)

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from textmix.command import read_values
+from textmix.command import make_parser, read_values
 from textmix.config import Config
 from textmix.config.keys import flat, nested
 from textmix.engine.stop import StopRequest, stop_requests
@@ -86,6 +86,7 @@ class Search:
         if unknown:
             raise InputError(f"search: expected options of train, such as mixup.alpha, got {unknown[0]!r}.")
         self.study = open_study(folder, config.search, self.base, config.seed)
+        self._parser = make_parser(Config, "", "")
         self.under_way: dict[Path, Any] = {}
         self.failed: list[Path] = []
 
@@ -139,7 +140,7 @@ class Search:
             name = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
             run = self.folder / "trials" / name
             try:
-                config = read_values(Config, nested(settings), "search")
+                config = read_values(self._parser, Config, nested(settings), "search")
             except InputError as error:
                 logger.info("not tried: %s", error)
                 forget(self.study, trial)
@@ -172,10 +173,8 @@ def _objective(run: Path, summary: Mapping[str, Any], *, baked: bool) -> float:
 def _write_best(search: Search) -> str:
     """Write the settings of the best trial, and return a table of the best ones."""
     trials, path = search.complete, search.folder / "best.yaml"
-    head = (
-        f"# The best of {len(trials)} trials: validation NLL {trials[0].value:.4f}, which flatters what it chose.\n"
-        f"# textmix train --config {path}\n"
-    )
+    told = f"the best of {len(trials)} trials, NLL {trials[0].value:.4f} on validation, where it was chosen"
+    head = f"# Found by textmix tune: {told}.\n# textmix train --config {path}\n"
     write_text(path, head + yaml.safe_dump(nested(search.base | trials[0].params), sort_keys=False))
     rows = {
         tuple(trial.params.values()): {"NLL": f"{trial.value:.4f}"}
