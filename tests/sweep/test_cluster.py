@@ -20,8 +20,8 @@ def address():
     """The address of a Ray of one machine with two cores."""
     folder = tempfile.mkdtemp(prefix="ray")  # a short path: sockets have no longer ones
     port = "26379"
-    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port", port, "--num-cpus", "2",
-               "--include-dashboard", "false", "--temp-dir", folder, "--disable-usage-stats"]  # fmt: skip
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--port", port, "--num-cpus",
+               "2", "--include-dashboard", "false", "--temp-dir", folder, "--disable-usage-stats"]  # fmt: skip
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     head = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     assert head.stdout is not None
