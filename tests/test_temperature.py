@@ -157,3 +157,10 @@ def test_extreme_logits_bring_no_warning():
         warnings.simplefilter("error")
         fitted = fit_temperature(rng.normal(size=(100, 3)) * 1e6, rng.integers(0, 3, 100), bounds=(0.01, 1e9))
     assert np.isfinite(fitted.value)
+
+
+def test_logits_of_a_model_that_diverged_have_a_temperature_too():
+    logits = np.array([[4.1e31, -3.3e31], [4.3e31, -3.7e31], [3.9e31, -3.1e31]] * 4)
+    fitted = fit_temperature(logits, [0, 1, 1] * 4)
+    assert fitted.at_bound
+    assert (fitted.value, fitted.low, fitted.high) == (1000.0, 1000.0, 1000.0)

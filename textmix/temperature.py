@@ -189,5 +189,8 @@ def _likelihood_interval(
     at = [excess(log(bound)) for bound in bounds]
     if max(at) <= 0:
         return bounds
+    if min(at) > 0:  # an NLL so large that the rounding of it exceeds what the test allows: the bound alone is left
+        only = bounds[at[0] > at[1]]
+        return only, only
     crossing = exp(brentq(excess, log(bounds[0]), log(bounds[1]), xtol=1e-6))
     return (bounds[0], crossing) if at[0] <= 0 else (crossing, bounds[1])
