@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from textmix.config import Config, DataConfig, LossConfig, MixupConfig, ModelConfig, TrainConfig
+from textmix.config import Config, DataConfig, EvalConfig, LossConfig, MixupConfig, ModelConfig, TrainConfig
 from textmix.errors import InputError
 
 SOURCE = "".join(p.read_text(encoding="utf-8") for p in (Path(__file__).parents[1] / "textmix" / "config").glob("*.py"))
@@ -64,6 +64,14 @@ def test_every_field_says_what_it_is():
         (
             lambda: Config(mixup=MixupConfig(alpha=0.3, site="input")),
             "mixup.site: expected embedding, .* for texts, got 'input'",
+        ),
+        (
+            lambda: Config(
+                data=DataConfig(image_column="image"),
+                model=ModelConfig(name="vgg16"),
+                eval=EvalConfig(ood=("noise:embeddings",)),
+            ),
+            "eval.ood: expected noise, for images have no embeddings of tokens, got 'noise:embeddings'",
         ),
         (lambda: Config(seed=-1), "seed: expected an integer in"),
     ],

@@ -1,3 +1,4 @@
+import io
 import json
 from dataclasses import replace
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from checkpoints_kit import checkpoint
+from PIL import Image
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from textmix.config import CalibrationConfig, Config, DataConfig, EvalConfig, ExportConfig, ModelConfig, PeftConfig
@@ -13,8 +15,10 @@ from textmix.data import load_splits
 from textmix.errors import RunError
 from textmix.metrics import nll
 from textmix.models.build import build_model
-from textmix.predictions import load
+from textmix.predictions import load, load_thumbnails
 from textmix.train import run
+
+THUMBNAILS = "predictions/thumbnails.parquet"
 
 
 def config_for(path, topics, **sections) -> Config:
@@ -75,3 +79,40 @@ def test_a_failed_upload_leaves_a_finished_run(tmp_path, topics):
         run(config_for(checkpoint(tmp_path / "bert"), topics, export=export), tmp_path / "run")
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"summary.json", "report.html", "README.md", "model", "predictions"} <= names
+
+
+def test_confident_mistakes_on_images_are_there_to_be_seen(tmp_path, pictures):
+    config = Config(
+        data=DataConfig(path=str(pictures), image_column="image"),
+        model=ModelConfig(name="resnet20", width=4),
+        train=Train(epochs=1, batch_size=8, learning_rate=1e-5, threads=1),
+        eval=EvalConfig(resamples=100),
+    )
+    folder = tmp_path / "run"
+    run(config, folder)
+    test, shown = load(folder / "predictions" / "test.parquet"), load_thumbnails(folder / THUMBNAILS)
+    wrong = [test.ids[row] for row in np.flatnonzero(test.logits.argmax(1) != test.labels)]
+    assert sorted(shown) == sorted(wrong) != []
+    for identifier, data in shown.items():
+        whole = Image.open(io.BytesIO(data)).resize((32, 32), Image.Resampling.NEAREST)
+        np.testing.assert_array_equal(np.asarray(whole), np.asarray(Image.open(pictures / identifier)))
+    assert (folder / "report.html").read_text().count("<img ") == len(wrong)
+
+
+def test_embeddings_of_noise_are_one_of_the_sets_outside(tmp_path, topics):
+    config = Config(
+        data=DataConfig(path=str(topics), max_length=16),
+        model=ModelConfig(embedding_dim=16, num_filters=8),
+        train=Train(epochs=1, batch_size=16, threads=1),
+        eval=EvalConfig(resamples=100, ood=("noise", "noise:embeddings")),
+    )
+    folder = tmp_path / "run"
+    run(config, folder)
+    tokens, vectors = (load(folder / "predictions" / f"ood_{name}.parquet", labelled=False)
+                       for name in ("noise", "noise_embeddings"))  # fmt: skip
+    assert len(tokens) == len(vectors) == 1000
+    assert len(np.unique(vectors.logits, axis=0)) == 1000
+    assert not np.isclose(tokens.logits, vectors.logits).all(axis=1).any()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert set(summary["ood"]) == {"noise", "noise_embeddings"}
+    assert set(summary["ood"]["noise_embeddings"]["scores"]) == {"msp", "entropy", "energy", "margin"}

@@ -5,9 +5,15 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html import unescape
 
+import numpy as np
 import pytest
+
+from textmix.data.images.thumbnails import png
+from textmix.report import write_report
+from textmix.report.details import worst_mistakes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -25,7 +31,8 @@ addEventListener("load", () => {
       width: page.documentElement.clientWidth,
       wider: boxes.filter(b => b.scrollWidth > b.clientWidth).map(b => b.tagName + ": " + b.textContent.slice(0, 60)),
       title: page.title,
-      elements: page.querySelectorAll("script, img, iframe, object, link, a").length,
+      elements: page.querySelectorAll("script, iframe, object, link, a").length,
+      images: [...page.querySelectorAll("img")].map(i => i.naturalWidth),
       ran: frame.contentWindow.ran === true,
       svgs: [...page.querySelectorAll("svg")].map(s => s.getBoundingClientRect().width),
       text: page.body.innerText.includes("<" + "script>window.ran = true<" + "/script>"),
@@ -36,12 +43,12 @@ addEventListener("load", () => {
 </script>"""
 
 
-@pytest.fixture
-def measured(written, tmp_path):
+def measure(report, tmp_path):
+    """Open the report in two frames and return what the browser says of each."""
     if CHROMIUM is None:
         reason = "no browser to look at the report with: apt-get install chromium"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    shutil.copy(written / "report.html", tmp_path)
+    shutil.copy(report, tmp_path / "report.html")
     (tmp_path / "host.html").write_text(HOST)
     command = [
         CHROMIUM,
@@ -58,15 +65,27 @@ def measured(written, tmp_path):
     return json.loads(unescape(result[1]))
 
 
-def test_fits_desk_and_phone_and_runs_nothing(measured, material):
-    desk, phone = measured
-    for page in measured:
+def test_fits_desk_and_phone_and_runs_nothing(written, material, tmp_path):
+    desk, phone = pages = measure(written / "report.html", tmp_path)
+    for page in pages:
         assert page["wider"] == []
         assert page["title"] == material.name
         assert page["elements"] == 0
+        assert page["images"] == []
         assert page["text"]
         assert not page["ran"]
         assert len(page["svgs"]) >= 4
         assert max(page["svgs"]) <= page["width"]
     assert phone["width"] <= 390 < desk["width"]
     assert min(phone["svgs"]) >= 300
+
+
+def test_thumbnails_are_shown_and_fit(material, tmp_path):
+    worst, _, _ = worst_mistakes(material.test)
+    test = replace(material.test, texts=None)
+    pictures = {test.ids[row]: png(np.full((32, 64, 3), 9 * k)) for k, row in enumerate(worst)}
+    (tmp_path / "made").mkdir()
+    write_report(replace(material, test=test, thumbnails=pictures), tmp_path / "made")
+    for page in measure(tmp_path / "made" / "report.html", tmp_path):
+        assert page["wider"] == []
+        assert page["images"] == [64] * len(worst)

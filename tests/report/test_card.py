@@ -27,6 +27,17 @@ def test_card_begins_with_metadata_the_hub_reads(written, material):
     assert result["dataset"]["split"] == "test"
 
 
+def test_card_of_images_says_images(material, tmp_path):
+    config = {"data": {"path": "uoft-cs/cifar10", "image_column": "image"}, "model": {"name": "vgg16"}}
+    write_report(replace(material, config=config), tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    head = yaml.safe_load(card.split("---")[1])
+    assert head["pipeline_tag"] == "image-classification"
+    assert head["model-index"][0]["results"][0]["task"]["type"] == "image-classification"
+    assert 'pipeline("image-classification", model="model")' in card
+    assert "import textmix.models" in card
+
+
 def test_card_names_what_the_hub_has(material, tmp_path):
     config = {"data": {"path": "SetFit/TREC-QC"}, "model": {"name": "pretrained", "path": "bert-base-uncased"}}
     write_report(replace(material, config=config), tmp_path)

@@ -1,4 +1,6 @@
+import base64
 import json
+import re
 from dataclasses import replace
 
 import pyarrow as pa
@@ -8,8 +10,9 @@ import yaml
 
 from textmix.errors import InputError
 from textmix.files import write_text
-from textmix.predictions import save
+from textmix.predictions import save, save_thumbnails
 from textmix.report import make_report, write_report
+from textmix.report.details import worst_mistakes
 
 
 def run_folder(material, folder):
@@ -36,6 +39,20 @@ def test_a_run_folder_gives_the_same_report_again(material, tmp_path):
     write_report(replace(material, name="tweets-3"), direct)
     for name in ("report.html", "README.md"):
         assert (folder / name).read_text() == (direct / name).read_text()
+
+
+def test_a_run_on_images_shows_them_again(material, tmp_path, outline):
+    worst, _, _ = worst_mistakes(material.test)
+    pictures = {material.test.ids[row]: f"picture {row}".encode() for row in worst[1:]}
+    folder = tmp_path / "run"
+    run_folder(material, folder)
+    save_thumbnails(pictures, folder / "predictions" / "thumbnails.parquet")
+    make_report(folder)
+    html = (folder / "report.html").read_text()
+    shown = re.findall(r'<img src="data:image/png;base64,([^"]+)"', html)
+    assert [base64.b64decode(data) for data in shown] == [pictures[material.test.ids[row]] for row in worst[1:]]
+    assert "picture" not in (folder / "README.md").read_text()
+    assert outline(html).tags.count("img") == len(worst) - 1
 
 
 def test_a_folder_that_is_no_finished_run_is_refused(material, tmp_path):

@@ -5,7 +5,8 @@ def test_numbers_are_written_the_same_everywhere():
     assert number(0.05234) == "0.0523"
     assert percent(0.8912) == f"89.1{NO_BREAK}%"
     assert p_value(0.0499) == "0.050"
-    assert p_value(0.00099) == "< 0.001"
+    assert p_value(0.00099) == f"<{NO_BREAK}0.001"
+    assert number(-0.00001) == "0.0000"
 
 
 def test_intervals_stay_in_one_piece():

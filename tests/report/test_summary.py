@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from textmix.config import EvalConfig
-from textmix.metrics import ece, oe
+from textmix.metrics import CalibrationState, ece, oe
+from textmix.predictions import Predictions
 from textmix.report import summarise
 from textmix.temperature import fit_temperature
 
@@ -30,6 +31,25 @@ def test_both_bin_counts_are_shown(material):
     assert metrics["ece"] == ece(test.logits, test.labels, num_bins=15)
     assert metrics["ece_100"] == ece(test.logits, test.labels, num_bins=100)
     assert metrics["oe_100"] == oe(test.logits, test.labels, num_bins=100)
+
+
+def test_the_brier_score_is_the_sum_of_its_parts(material):
+    for part in ("test", "test_calibrated"):
+        metrics = material.summary[part]
+        total = metrics["brier_reliability"] - metrics["brier_resolution"] + metrics["brier_uncertainty"]
+        assert total + metrics["brier_within_bin"] == pytest.approx(metrics["brier"], abs=1e-6)
+
+
+def test_small_bins_do_not_make_the_maximum(material):
+    test = material.test
+    state = CalibrationState()
+    state.update(test.logits, test.labels)
+    assert (state.table().count[state.table().count > 0] < 30).any()
+    assert material.summary["test"]["mce"] == state.compute(30)["mce"] != state.compute()["mce"]
+    few = Predictions(test.logits[:20], test.labels[:20], test.label_names, test.ids[:20])
+    summary = summarise(few, None, None, EvalConfig(resamples=100))
+    assert "mce" not in summary["test"]
+    json.dumps(summary, allow_nan=False)
 
 
 def test_temperature_is_applied_to_test_and_only_there(material):

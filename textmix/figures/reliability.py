@@ -61,7 +61,7 @@ def _draw_band(
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1.2)
     if len(confidence) > 1:
         axes.fill_between(confidence, low, high, color=BAND, linewidth=0, label="95 % if perfectly calibrated")
-        axes.legend(loc="upper left", borderaxespad=0)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
 def _draw_bars(

@@ -16,6 +16,22 @@ from textmix.metrics.examples import Array, FloatArray, chunks, probabilities
 
 
 @dataclass(frozen=True)
+class BrierDecomposition:
+    """The Brier score as reliability - resolution + uncertainty + within_bin, each summed over classes.
+
+    `reliability` is the mean squared gap between probability and frequency (0 is perfect), `resolution` the variance of
+    the frequencies among bins (large is good), `uncertainty` that of the labels themselves, and `within_bin` what the
+    bins blur: the variance of the probabilities inside them less twice their covariance with the outcomes.
+    """
+
+    brier: float
+    reliability: float
+    resolution: float
+    uncertainty: float
+    within_bin: float
+
+
+@dataclass(frozen=True)
 class ClasswiseTable:
     """Sums over equal-width bins of each class's probability, arrays (C, B), and counts of predictions, arrays (C,).
 
@@ -63,25 +79,27 @@ class ClasswiseTable:
         """The mean of `f1` over the classes that occur, as :func:`macro_f1`."""
         return float(np.nanmean(self.f1))
 
+    @property
+    def brier_decomposition(self) -> BrierDecomposition:
+        """As :func:`brier_decomposition`."""
+        n, filled = self.n, np.maximum(self.count, 1)
+        base = self.support / n
+        frequency = self.outcome / filled
+        reliability = np.square(self.confidence - self.outcome) / filled
+        resolution = self.count * np.square(frequency - base[:, None])
+        spread = self.squares - np.square(self.confidence) / filled
+        covariance = self.products - self.confidence * frequency
+        return BrierDecomposition(
+            brier=float((self.squares - 2 * self.products + self.outcome).sum() / n),
+            reliability=float(reliability.sum() / n),
+            resolution=float(resolution.sum() / n),
+            uncertainty=float((base * (1 - base)).sum()),
+            within_bin=float((spread - 2 * covariance).sum() / n),
+        )
+
     def __add__(self, other: "ClasswiseTable") -> "ClasswiseTable":
         """Return the table of both sets of examples."""
         return ClasswiseTable(*(mine + vars(other)[name] for name, mine in vars(self).items()))
-
-
-@dataclass(frozen=True)
-class BrierDecomposition:
-    """The Brier score as reliability - resolution + uncertainty + within_bin, each summed over classes.
-
-    `reliability` is the mean squared gap between probability and frequency (0 is perfect), `resolution` the variance of
-    the frequencies among bins (large is good), `uncertainty` that of the labels themselves, and `within_bin` what the
-    bins blur: the variance of the probabilities inside them less twice their covariance with the outcomes.
-    """
-
-    brier: float
-    reliability: float
-    resolution: float
-    uncertainty: float
-    within_bin: float
 
 
 def classwise_table(logits: Array, labels: Array, num_bins: int = 15) -> ClasswiseTable:
@@ -177,21 +195,7 @@ def brier_decomposition(logits: Array, labels: Array, num_bins: int = 15) -> Bri
     >>> abs(total - parts.brier) < 1e-12
     True
     """
-    table = classwise_table(logits, labels, num_bins)
-    n, filled = table.n, np.maximum(table.count, 1)
-    base = table.support / n
-    frequency = table.outcome / filled
-    reliability = np.square(table.confidence - table.outcome) / filled
-    resolution = table.count * np.square(frequency - base[:, None])
-    spread = table.squares - np.square(table.confidence) / filled
-    covariance = table.products - table.confidence * frequency
-    return BrierDecomposition(
-        brier=float((table.squares - 2 * table.products + table.outcome).sum() / n),
-        reliability=float(reliability.sum() / n),
-        resolution=float(resolution.sum() / n),
-        uncertainty=float((base * (1 - base)).sum()),
-        within_bin=float((spread - 2 * covariance).sum() / n),
-    )
+    return classwise_table(logits, labels, num_bins).brier_decomposition
 
 
 def _chunk_table(p: torch.Tensor, predictions: torch.Tensor, labels: torch.Tensor, num_bins: int) -> ClasswiseTable:

@@ -16,6 +16,8 @@ from textmix.report.page import Section, Table, number
 from textmix.report.summary import MEASURED
 from textmix.report.table import DASH
 
+WORST_CLASSES = 3
+"""Classes named for the ECE of their probability."""
 MOST_CLASSES, MOST_MISTAKES, MOST_EPOCHS, LONGEST_TEXT = 50, 20, 20, 300
 """Rows of the tables of classes, of mistakes and of epochs, and characters of a text."""
 
@@ -43,7 +45,8 @@ def classes(material: Material) -> Section | None:
         }
         for k in np.argsort(table.f1, kind="stable")[:MOST_CLASSES]
     ]
-    explanation = "ECE here is that of the class's own probability, over all examples."
+    worst = ", ".join(f"{names[k]} ({table.ece[k]:.3f})" for k in np.argsort(-table.ece, kind="stable")[:WORST_CLASSES])
+    explanation = f"ECE here is that of the class's own probability, over all examples; it is largest for {worst}."
     shown = (
         f" The {MOST_CLASSES} classes with the lowest F1 of {len(names):,} are shown."
         if len(names) > MOST_CLASSES
@@ -138,4 +141,6 @@ def _pairs(caption: str, values: Mapping[str, Any]) -> Table:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)

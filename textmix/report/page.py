@@ -51,7 +51,7 @@ def percent(share: float) -> str:
 
 def number(value: float) -> str:
     """Write a metric."""
-    return f"{value:.4f}"
+    return f"{value:z.4f}"
 
 
 def between(bounds: Sequence[float]) -> str:
@@ -66,4 +66,4 @@ def percent_range(bounds: Sequence[float]) -> str:
 
 def p_value(value: float) -> str:
     """Write a p-value; below a thousandth its digits say nothing."""
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+    return f"{value:.3f}" if value >= 0.001 else f"<{NO_BREAK}0.001"

@@ -9,11 +9,20 @@ from textmix.metrics import reliability_table, score_examples
 from textmix.ood import msp
 from textmix.report.material import Material
 from textmix.report.page import Section, Table, between, number, p_value, percent, percent_range
+from textmix.report.summary import MCE_COUNT
 from textmix.report.table import DASH, Row, main_part
 from textmix.report.words import promises, temperature_effect
 from textmix.temperature import apply_temperature
 
+MINUS = "\N{MINUS SIGN}"
+
 QUALITY = {"accuracy": "accuracy", "macro_f1": "macro F1", "nll": "NLL (nats)", "brier": "Brier score (0 to 2)"}
+BRIER = {
+    "brier_reliability": "reliability",
+    "brier_resolution": f"{MINUS} resolution",
+    "brier_uncertainty": "+ uncertainty",
+    "brier_within_bin": "+ within the bins",
+}
 CALIBRATION = {
     "ece": "ECE",
     "oe": "OE",
@@ -22,7 +31,7 @@ CALIBRATION = {
     "smooth_ece": "smooth ECE",
     "equal_mass_ece": "ECE, bins of equal mass",
     "static_ece": "static ECE (all classes)",
-    "mce": "maximum calibration error",
+    "mce": f"maximum calibration error (bins of {MCE_COUNT} or more)",
     "rms": "RMS calibration error",
     "debiased_squared_error": "squared error, debiased",
     "ece_100": "ECE, 100 bins (as in the paper)",
@@ -35,8 +44,17 @@ def quality(material: Material) -> Section:
     """Show how often the model is right, and how good its probabilities are as a whole."""
     return Section(
         "Accuracy and proper scores",
-        ("NLL and the Brier score reward probabilities that are both sharp and true; lower is better.",),
-        tables=(_metric_table("With 95 % intervals", material.summary, QUALITY),),
+        (
+            "NLL and the Brier score reward probabilities that are both sharp and true; lower is better.",
+            "The Brier score is taken apart after Murphy (1973): reliability is what miscalibration costs, resolution "
+            "what telling the examples apart gains, uncertainty what the labels themselves leave open, and the last "
+            "line what the bins blur.",
+        ),
+        tables=tuple(
+            table
+            for caption, metrics in {"With 95 % intervals": QUALITY, "The Brier score is": BRIER}.items()
+            if (table := _metric_table(caption, material.summary, metrics)).rows
+        ),
     )
 
 
@@ -46,7 +64,8 @@ def calibration(material: Material) -> Section:
     explanation = (
         f"ECE is the mean distance between confidence and accuracy over {summary['bins']} bins of confidence; OE is "
         f"the part of overconfident bins (over), weighted by confidence. Both are above zero by chance alone: compare "
-        f"ECE with the range that a perfectly calibrated model with these confidences would show."
+        f"ECE with the range that a perfectly calibrated model with these confidences would show. A small p says that "
+        f"it is not chance, by ECE or by Spiegelhalter's z, which needs no bins."
     )
     tables = (_metric_table("Calibration errors", summary, CALIBRATION), _bands(summary))
     return Section("Calibration", (explanation,), tuple(_reliability(material)), tables)
@@ -81,6 +100,13 @@ def selective(material: Material) -> Section:
             [
                 {"share answered": percent(float(share)), "accuracy": percent(value)}
                 for share, value in numbers["accuracy_at_coverage"].items()
+            ],
+        ),
+        Table(
+            "Errors allowed",
+            [
+                {"share of errors": percent(float(risk)), "can be answered": percent(value)}
+                for risk, value in numbers["coverage_at_risk"].items()
             ],
         ),
         Table(f"Thresholds chosen {chosen}", [_target_row(target) for target in numbers["targets"]]),
@@ -133,7 +159,7 @@ def _metric_table(caption: str, summary: Mapping[str, Any], metrics: Mapping[str
     rows = []
     for name, label in metrics.items():
         if name not in summary[part]:
-            continue
+            continue  # of a run from before there was such a metric
         row = {"metric": label, part: _with_interval(summary, part, name)}
         if "test_calibrated" in summary:
             row[f"T = {summary['temperature']:.2f}"] = _with_interval(summary, "test_calibrated", name)
@@ -143,6 +169,8 @@ def _metric_table(caption: str, summary: Mapping[str, Any], metrics: Mapping[str
 
 def _with_interval(summary: Mapping[str, Any], part: str, name: str) -> str:
     bounds = summary["intervals"][part].get(name)
+    if name not in summary[part]:
+        return DASH
     return number(summary[part][name]) + ("" if bounds is None else f" {between(bounds)}")
 
 
@@ -151,12 +179,13 @@ def _bands(summary: Mapping[str, Any]) -> Table:
         {
             "predictions": part.replace("_", ", "),
             "ECE": number(summary[part]["ece"]),
-            "if perfect": f"{number(band['ece']['low'])}{DASH}{number(band['ece']['high'])}",
-            "p": p_value(band["ece"]["p_value"]),
+            "if perfect": f"{band['ece']['low']:.3f}{DASH}{band['ece']['high']:.3f}",
+            "p of ECE": p_value(band["ece"]["p_value"]),
+            "p of z": p_value(summary[part]["spiegelhalter_p_value"]),
         }
         for part, band in summary["null_band"].items()
     ]
-    return Table("ECE against chance", rows, ("predictions",))
+    return Table("Calibration against chance", rows, ("predictions",))
 
 
 def _reliability(material: Material) -> list[Chart]:

@@ -1,7 +1,8 @@
 """summary.json: every number about a set of predictions, with its interval and what chance alone would give."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from textmix.temperature import Temperature, apply_temperature
 
 PAPER_BINS = 100
 """Bins of ECE and OE in Thulasidasan et al. 2019."""
+
+MCE_COUNT = 30
+"""Examples a bin needs to count for the maximum calibration error: in smaller ones wide gaps are chance."""
 
 MEASURED = ("test", "validation", "test_calibrated", "intervals", "null_band", "selective", "ood")
 """Keys of the summary that hold measurements; the others are single numbers and facts about the run."""
@@ -51,8 +55,9 @@ def describe(logits: Logits, labels: npt.NDArray[np.int64], config: EvalConfig, 
     options: dict[str, Any] = {"num_bins": config.bins, "resamples": config.resamples, "seed": seed}
     paper = _binned(logits, labels, PAPER_BINS)
     by_class = classwise_table(logits, labels, config.bins)
+    binned = _binned(logits, labels, config.bins)
     metrics = {
-        **_binned(logits, labels, config.bins),
+        **{name: value for name, value in binned.items() if not isnan(value)},  # mce, where no bin is large enough
         f"ece_{PAPER_BINS}": paper["ece"],
         f"oe_{PAPER_BINS}": paper["oe"],
         "smooth_ece": smooth_ece(logits, labels),
@@ -60,6 +65,7 @@ def describe(logits: Logits, labels: npt.NDArray[np.int64], config: EvalConfig, 
         "static_ece": by_class.static_ece,
         "debiased_squared_error": debiased_squared_error(logits, labels, config.bins),
         "macro_f1": by_class.macro_f1,
+        **{f"brier_{name}": value for name, value in asdict(by_class.brier_decomposition).items() if name != "brier"},
         "spiegelhalter_p_value": spiegelhalter(logits, labels).p_value,
     }
     intervals = confidence_intervals(logits, labels, **options)
@@ -70,6 +76,7 @@ def describe(logits: Logits, labels: npt.NDArray[np.int64], config: EvalConfig, 
         {
             name: {"mean": band.mean, "low": band.low, "high": band.high, "p_value": band.p_value}
             for name, band in bands.items()
+            if name != "mce"  # its band counts every bin
         },
     )
 
@@ -127,4 +134,4 @@ def _selective(sets: Mapping[str, LabelledLogits], temperature: Temperature | No
 def _binned(logits: Logits, labels: npt.NDArray[np.int64], num_bins: int) -> Numbers:
     state = CalibrationState(num_bins)
     state.update(logits, labels)
-    return state.compute()
+    return state.compute(MCE_COUNT)
