@@ -58,6 +58,32 @@ def predict_logits(data: str, model: str, batch_sizes: tuple[int, ...], target: 
     return 0
 
 
+def one_step(config: object, target: str) -> int:
+    """Take one step on the first rows of the training split, and save the weights of this process."""
+    import numpy as np
+    import torch
+    from accelerate import Accelerator
+
+    from textmix.config import Config
+    from textmix.data import load_splits
+    from textmix.engine.learner import make_learner
+    from textmix.engine.steps import optimizer_step, windows
+    from textmix.mixup import Mixup
+    from textmix.models.build import build_model
+
+    assert isinstance(config, Config)
+    accelerator, splits = Accelerator(), load_splits(config)
+    torch.manual_seed(0)
+    model = build_model(config, splits)
+    learner = make_learner(accelerator, model, Mixup(model, config.mixup.site), splits, config)
+    learner.forward.train()
+    rows = np.arange(config.train.batch_size * accelerator.num_processes)
+    for window in windows(learner, splits.train, [rows], config.mixup, epoch=0, first=0):
+        optimizer_step(learner, window, config.mixup.clean_weight)
+    torch.save(model.state_dict(), f"{target}.{accelerator.process_index}")
+    return 0
+
+
 def spoil_one(argv: list[str], rank: int, forward: int) -> int:
     """Train as the command line does, with a model that returns NaN on one process, once."""
     import torch
@@ -83,15 +109,15 @@ def short_of_memory(argv: list[str], rank: int, rows: int) -> int:
     import torch
 
     from textmix import cli
-    from textmix.engine import loop
+    from textmix.engine import learner
 
-    class Forward(loop.Forward):
+    class Forward(learner.Forward):
         def forward(self, batch: dict[str, torch.Tensor], *args: object) -> tuple[torch.Tensor, torch.Tensor | None]:
             if int(os.environ["RANK"]) == rank and len(batch["input_ids"]) > rows:
                 torch.empty(2**60, dtype=torch.uint8)  # really fails: nobody has as much
             return super().forward(batch, *args)
 
-    loop.Forward = Forward
+    learner.Forward = Forward
     return cli.main(argv)
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 from checkpoints_kit import checkpoint
+from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from textmix.config import Config, DataConfig, ModelConfig
+from textmix.config import Config, DataConfig, ModelConfig, PeftConfig
 from textmix.data import load_splits
 from textmix.errors import InputError
 from textmix.mixup import Mix, Mixup
@@ -172,3 +174,49 @@ def test_the_proof_has_padding_whatever_the_texts_are(tmp_path, topics):
 def test_other_models_are_proven_on_what_mixup_makes_itself(tmp_path, topics):
     _, splits = built(checkpoint(tmp_path / "bert"), topics)
     assert proof_example(splits.train) is None
+
+
+STILL = {
+    "bert": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    "gpt2": {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
+}
+"""Without dropout."""
+
+
+def step(config):
+    """Return the gradients of one mixed batch, and how often a layer ran for them."""
+    splits = load_splits(config)
+    torch.manual_seed(0)
+    model = build_model(config, splits).train()
+    splits = fit_padding(model, splits)
+    batch, mix = splits.train.batch(np.arange(3)), Mix(torch.tensor([1, 2, 0]), torch.tensor(0.3))
+    labels, mixup = batch.pop("labels"), Mixup(model, example=proof_example(splits.train))
+    runs = []
+    for layer in (m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)):
+        next(layer.children()).register_forward_hook(lambda *_: runs.append(1))
+    with mixup.applied(mix, batch) as inputs:
+        logits = model(**inputs).logits
+    cross_entropy(logits, mix.targets(labels, 3)).backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}, len(runs)
+
+
+@pytest.mark.parametrize("adapters", [PeftConfig(), PeftConfig(kind="lora", r=2)], ids=["all", "lora"])
+@pytest.mark.parametrize("family", STILL)
+def test_activations_are_computed_again_where_asked(tmp_path, topics, family, adapters):
+    if adapters.kind == "lora":
+        pytest.importorskip("peft")
+    path = checkpoint(tmp_path / family, family, **STILL[family])
+    kept, once = step(replace(config_for(path, topics), peft=adapters))
+    again, twice = step(replace(config_for(path, topics, gradient_checkpointing=True), peft=adapters))
+    assert twice == 2 * once > 0
+    assert kept.keys() == again.keys()
+    assert any(gradient.abs().max() > 1e-4 for gradient in kept.values())
+    for name, gradient in kept.items():
+        torch.testing.assert_close(again[name], gradient, msg=name)
+
+
+def test_a_model_that_can_t_compute_them_again_is_refused(tmp_path, topics):
+    with pytest.raises(InputError, match=r"model.gradient_checkpointing: XLNet.* has none; set it to false"):
+        built(checkpoint(tmp_path / "xlnet", "xlnet"), topics, gradient_checkpointing=True)
+    with pytest.raises(InputError, match=r"model.gradient_checkpointing: expected false for model.name cnn"):
+        ModelConfig(gradient_checkpointing=True)

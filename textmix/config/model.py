@@ -46,13 +46,16 @@ class ModelConfig:
     width: int | None = None
     """Channels of the first stage of an image network; null is the published number."""
     gradient_checkpointing: bool = False
-    """Image networks: compute activations again in the backward pass instead of keeping them; slower, less memory."""
+    """Image networks and pretrained ones: compute activations again in the backward pass instead of keeping them;
+    slower, less memory."""
 
     def __post_init__(self) -> None:
         check(
             self.name != "pretrained" or self.path is not None,
             "model.path", "a Hub id, folder or packaged:minilm for model.name pretrained", self.path,
         )  # fmt: skip
+        check(not self.gradient_checkpointing or self.name not in {"cnn", "lstm"}, "model.gradient_checkpointing",
+               f"false for model.name {self.name}", self.gradient_checkpointing)  # fmt: skip
         check(self.embedding_dim >= 1, "model.embedding_dim", "an integer >= 1", self.embedding_dim)
         widths_ok = len(self.filter_widths) > 0 and min(self.filter_widths) >= 1
         check(widths_ok, "model.filter_widths", "one or more widths >= 1", self.filter_widths)

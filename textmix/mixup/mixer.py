@@ -76,6 +76,7 @@ class Mixup:
         for site in self._sites:
             self._handles += register(site, self._key)
             self._checkpoints[site.name] = _checkpoints_around(self._model, site)
+            self._check_modules(site)
             prove(self._model, site, self._key, batch, probes.other_batch)
 
     @contextmanager
@@ -108,7 +109,7 @@ class Mixup:
         return tuple(point.path for site in self._sites for point in site.points)
 
     def _check_modules(self, site: Site) -> None:
-        """Refuse a model that was changed after the proof."""
+        """Refuse a model that was changed after the proof, or that runs the site again in the backward pass."""
         hooks: tuple[Point | Swap, ...] = (*site.points, *site.swaps)
         for hooked in hooks:
             if self._model.get_submodule(hooked.path) is not hooked.module:
@@ -117,7 +118,7 @@ class Mixup:
                     "get_peft_model and whatever else changes modules."
                 )
         for layer in self._checkpoints[site.name]:
-            if layer.gradient_checkpointing and layer.training:
+            if layer.gradient_checkpointing:
                 raise InputError(
                     f"mixup.site {site.name} lies inside a layer with gradient checkpointing, which runs it twice; "
                     "use a whole layer (hidden:<k>) or turn checkpointing off."

@@ -143,6 +143,16 @@ def max_positions(model: PreTrainedModel) -> int | None:
     return limit
 
 
+def recompute_activations(model: PreTrainedModel) -> None:
+    """Let the backward pass compute the activations of every layer again instead of keeping them.
+
+    :raises InputError: the model has no layers that can.
+    """
+    if not model.supports_gradient_checkpointing:
+        raise InputError(f"model.gradient_checkpointing: {type(model).__name__} has none; set it to false.")
+    model.activation_checkpointing_enable({"use_reentrant": False})  # which works with frozen weights, too
+
+
 @torch.no_grad()
 def pools_last_token(model: PreTrainedModel) -> bool:
     """Tell whether the model is decoder-only: whether what follows a text's last token changes nothing.
