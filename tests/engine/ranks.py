@@ -79,7 +79,7 @@ def one_step(config: object, target: str) -> int:
     learner.forward.train()
     rows = np.arange(config.train.batch_size * accelerator.num_processes)
     for window in windows(learner, splits.train, [rows], config.mixup, epoch=0, first=0):
-        optimizer_step(learner, window, config.mixup.clean_weight)
+        optimizer_step(learner, window)
     torch.save(model.state_dict(), f"{target}.{accelerator.process_index}")
     return 0
 

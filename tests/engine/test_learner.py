@@ -41,7 +41,7 @@ def losses(accelerator, config, splits):
     learner.forward.train()
     batches = batches_of_epoch(accelerator, splits, config, epoch=0)
     steps = windows(learner, splits.train, batches, config.mixup, epoch=0, first=0)
-    return [optimizer_step(learner, window, config.mixup.clean_weight).loss.item() for window in steps]
+    return [optimizer_step(learner, window).loss.item() for window in steps]
 
 
 @pytest.mark.usefixtures("new_state")
@@ -61,6 +61,7 @@ def test_compiled_it_takes_the_same_steps_without_compiling_for_every_mix(tmp_pa
 
 
 IMAGES = Config(
+    data=DataConfig(image_column="image"),
     model=ModelConfig(name="resnet20", width=4),
     mixup=MixupConfig(site="input", alpha=1.0, clean_weight=0.5),
     train=TrainConfig(optimizer="sgd", momentum=0.0, learning_rate=0.1, max_grad_norm=None, batch_size=8),
@@ -69,7 +70,7 @@ IMAGES = Config(
 
 def test_two_processes_add_a_clean_forward_with_batch_norm_as_by_hand(pictures, tmp_path):
     """Each has its own mix and batch statistics; gradients are averaged, running statistics those of the first."""
-    config = replace(IMAGES, data=DataConfig(path=str(pictures), image_column="image"))
+    config = replace(IMAGES, data=replace(IMAGES.data, path=str(pictures)))
     assert ranks.join(ranks.start(2, tmp_path / "log", ranks.one_step, config, str(tmp_path / "done"))) == [0, 0]
     splits, gradients = load_splits(config), []
     for rank in (1, 0):  # the running statistics of the first are left behind
