@@ -101,9 +101,11 @@ def test_the_saved_model_is_a_single_label_classifier(tmp_path, tokenizer):
     close(weights(saved), weights(trainer.model), 0)
 
 
-@pytest.mark.parametrize(("family", "side"), [("llama", "right"), ("llama", "left"), ("gpt2", "right")])
-def test_decoders_are_mixed_with_their_tokenizers_padding(tmp_path, tokenizer, family, side):
-    """A row of weight 0 has the logits of its longer partner alone, unpadded."""
+@pytest.mark.parametrize("site", ["embedding", "hidden:1"])
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_decoders_are_mixed_with_their_tokenizers_padding(tmp_path, tokenizer, family, side, site):
+    """A row of weight 0 has the logits of its longer partner alone, unpadded; so has every row in evaluation."""
     torch.manual_seed(0)
     common = {"vocab_size": 40, "num_labels": 3, "bos_token_id": 2, "eos_token_id": 3, "initializer_range": 0.3}
     model = {
@@ -117,15 +119,18 @@ def test_decoders_are_mixed_with_their_tokenizers_padding(tmp_path, tokenizer, f
     sided = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer.backend_tokenizer, pad_token="[PAD]", unk_token="[UNK]", padding_side=side
     )
-    trainer = trained(tmp_path, sided, model, mixup=MixupConfig(alpha=0.4))
+    trainer = trained(tmp_path, sided, model, mixup=MixupConfig(alpha=0.4, site=site))
     model = trainer.model.eval()
     texts = ["salt", "oven tide of the anchor", "chord tempo violin"]
     batch = sided(texts, padding=True, return_tensors="pt", return_token_type_ids=False)
+    batch = trainer._prepare_inputs(dict(batch))
     with torch.no_grad():
         with trainer._mixup.applied(Mix(torch.tensor([1, 2, 0]), torch.zeros(())), batch) as inputs:
             mixed = model(**inputs).logits
-        alone = model(**sided(texts[1], return_tensors="pt", return_token_type_ids=False)).logits
-    close(mixed[:1], alone, 1e-5)
+        alone = [model(**sided(text, return_tensors="pt", return_token_type_ids=False)).logits for text in texts]
+    close(mixed[:1], alone[1], 1e-5)
+    rows = Dataset.from_dict(sided(texts, return_token_type_ids=False))
+    close(torch.from_numpy(trainer.predict(rows).predictions), torch.cat(alone), 1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")

@@ -35,7 +35,8 @@ class Forward(nn.Module):
         self.model = model
         self.mixup = mixup
 
-    @torch.compiler.disable(recursive=False)  # else torch.compile would build one graph for every mix there is
+    # Else torch.compile would build one graph for every mix there is.
+    @torch.compiler.disable(recursive=False)  # type: ignore[untyped-decorator]
     def forward(self, batch: Batch, mix: Mix, clean: bool) -> tuple[Tensor, Tensor | None]:
         """Return the logits (B, C) of the mixed batch and, where `clean`, those of the batch as it is."""
         with self.mixup.applied(mix, batch) as inputs:

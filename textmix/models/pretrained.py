@@ -172,6 +172,19 @@ def pools_last_token(model: PreTrainedModel) -> bool:
     return bool((followed - alone).abs().max() < 1e-3 * (changed - alone).abs().max())
 
 
+def positions(mask: Tensor) -> Tensor:
+    """Return the place of each token in its text, counted from 0, whichever side is padded: LongTensor (B, L).
+
+    :param mask: the attention mask (B, L).
+    """
+    return (mask.cumsum(dim=1) - 1).clamp(min=0)
+
+
+def takes_positions(model: PreTrainedModel) -> bool:
+    """Tell whether the model can be given `position_ids`."""
+    return "position_ids" in signature(model.forward).parameters
+
+
 @dataclass(frozen=True, eq=False)
 class LeftPadded(TextExamples):
     """Texts padded on the left, with their positions where the model takes any.
@@ -185,7 +198,7 @@ class LeftPadded(TextExamples):
         """Return what TextExamples does, and `position_ids` (B, L)."""
         batch = super().batch(indices)
         if self.positions:
-            batch["position_ids"] = (batch["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+            batch["position_ids"] = positions(batch["attention_mask"])
         return batch
 
 
@@ -198,8 +211,7 @@ def fit_padding(model: PreTrainedModel, splits: Splits) -> Splits:
         return splits
     processor = copy.deepcopy(splits.processor)
     processor.padding_side = "right"  # or a GPT-2 in a pipeline would count the padding among its positions
-    positions = "position_ids" in signature(model.forward).parameters
-    train = LeftPadded(**{**vars(splits.train), "pad_left": True}, positions=positions)
+    train = LeftPadded(**{**vars(splits.train), "pad_left": True}, positions=takes_positions(model))
     test = None if splits.test is None else _padded_right(splits.test)
     return replace(splits, train=train, validation=_padded_right(splits.validation), test=test, processor=processor)
 
