@@ -75,6 +75,13 @@ def test_a_new_model_for_every_training_is_hooked(tmp_path, tokenizer):
     close(weights(anew.model), weights(given.model), 0)
 
 
+def test_texts_that_are_all_cut_train(tmp_path, tokenizer):
+    """Nothing is padded, and mixing proven all the same."""
+    data = rows(tokenizer).map(lambda row: {name: row[name][:4] for name in ("input_ids", "attention_mask")})
+    assert {len(ids) for ids in data["input_ids"]} == {4}
+    trained(tmp_path, tokenizer, data=data, mixup=MixupConfig(alpha=0.4), max_steps=1)
+
+
 def test_streams_train(tmp_path, tokenizer):
     data = rows(tokenizer).to_iterable_dataset()
     trainer = trained(tmp_path, tokenizer, data=data, mixup=MixupConfig(alpha=0.4), max_steps=4)

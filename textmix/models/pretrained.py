@@ -25,8 +25,8 @@ Mismatch = tuple[str, torch.Size, torch.Size]
 """A weight's name, its shape in the checkpoint, and in the model."""
 
 
-_SHARES = (0.4, 0.6, 1.0, 1.0, 0.6)
-"""Shares of the texts in a batch that mixing is proven on: neighbours are longer, equally long, and shorter."""
+_FEW = 5
+"""Rows that mixing is proven on."""
 
 
 @dataclass(frozen=True)
@@ -221,16 +221,9 @@ def _padded_right(part: Examples) -> Examples:
 
 
 def proof_example(examples: Examples) -> dict[str, Tensor] | None:
-    """Return a batch to prove mixing on; None where one made from the model's configuration serves.
-
-    Of texts padded on the left it holds the longest, most of them shortened, so that there is padding whatever the
-    texts are; of anything else the first few.
-    """
-    if not isinstance(examples, TextExamples):
-        return examples.transform(examples.batch(np.arange(min(len(_SHARES), len(examples)))), None)
-    if not examples.pad_left:
+    """Return a batch to prove mixing on, its texts short and long; None where one that Mixup makes itself serves."""
+    if isinstance(examples, TextExamples) and not examples.pad_left:
         return None
-    rows = np.argsort(-examples.lengths, kind="stable")[: len(_SHARES)]
-    lengths = examples.lengths.copy()
-    lengths[rows] = np.ceil(lengths[rows] * np.array(_SHARES)[: len(rows)]).astype(np.int64)
-    return replace(examples, lengths=lengths).batch(rows)
+    order = np.arange(len(examples)) if examples.lengths is None else np.argsort(examples.lengths, kind="stable")
+    few = order[np.linspace(0, len(order) - 1, min(len(order), _FEW)).astype(np.int64)]
+    return examples.transform(examples.batch(few), None)
