@@ -75,6 +75,13 @@ def test_a_new_model_for_every_training_is_hooked(tmp_path, tokenizer):
     close(weights(anew.model), weights(given.model), 0)
 
 
+def test_texts_that_are_all_cut_train(tmp_path, tokenizer):
+    """Nothing is padded, and mixing proven all the same."""
+    data = rows(tokenizer).map(lambda row: {name: row[name][:4] for name in ("input_ids", "attention_mask")})
+    assert {len(ids) for ids in data["input_ids"]} == {4}
+    trained(tmp_path, tokenizer, data=data, mixup=MixupConfig(alpha=0.4), max_steps=1)
+
+
 def test_streams_train(tmp_path, tokenizer):
     data = rows(tokenizer).to_iterable_dataset()
     trainer = trained(tmp_path, tokenizer, data=data, mixup=MixupConfig(alpha=0.4), max_steps=4)
@@ -101,9 +108,11 @@ def test_the_saved_model_is_a_single_label_classifier(tmp_path, tokenizer):
     close(weights(saved), weights(trainer.model), 0)
 
 
-@pytest.mark.parametrize(("family", "side"), [("llama", "right"), ("llama", "left"), ("gpt2", "right")])
-def test_decoders_are_mixed_with_their_tokenizers_padding(tmp_path, tokenizer, family, side):
-    """A row of weight 0 has the logits of its longer partner alone, unpadded."""
+@pytest.mark.parametrize("site", ["embedding", "hidden:1"])
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_decoders_are_mixed_with_their_tokenizers_padding(tmp_path, tokenizer, family, side, site):
+    """A row of weight 0 has the logits of its longer partner alone, unpadded; so has every row in evaluation."""
     torch.manual_seed(0)
     common = {"vocab_size": 40, "num_labels": 3, "bos_token_id": 2, "eos_token_id": 3, "initializer_range": 0.3}
     model = {
@@ -117,15 +126,18 @@ def test_decoders_are_mixed_with_their_tokenizers_padding(tmp_path, tokenizer, f
     sided = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer.backend_tokenizer, pad_token="[PAD]", unk_token="[UNK]", padding_side=side
     )
-    trainer = trained(tmp_path, sided, model, mixup=MixupConfig(alpha=0.4))
+    trainer = trained(tmp_path, sided, model, mixup=MixupConfig(alpha=0.4, site=site))
     model = trainer.model.eval()
     texts = ["salt", "oven tide of the anchor", "chord tempo violin"]
     batch = sided(texts, padding=True, return_tensors="pt", return_token_type_ids=False)
+    batch = trainer._prepare_inputs(dict(batch))
     with torch.no_grad():
         with trainer._mixup.applied(Mix(torch.tensor([1, 2, 0]), torch.zeros(())), batch) as inputs:
             mixed = model(**inputs).logits
-        alone = model(**sided(texts[1], return_tensors="pt", return_token_type_ids=False)).logits
-    close(mixed[:1], alone, 1e-5)
+        alone = [model(**sided(text, return_tensors="pt", return_token_type_ids=False)).logits for text in texts]
+    close(mixed[:1], alone[1], 1e-5)
+    rows = Dataset.from_dict(sided(texts, return_token_type_ids=False))
+    close(torch.from_numpy(trainer.predict(rows).predictions), torch.cat(alone), 1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")

@@ -15,6 +15,7 @@ from textmix.config import LossConfig, MixupConfig
 from textmix.errors import InputError, RunError
 from textmix.losses import classification_loss, resolve_class_weights, soft_cross_entropy, target_mass
 from textmix.mixup import Mix, Mixup, draw
+from textmix.models.pretrained import pools_last_token, positions, takes_positions
 
 _PLAN = "mixup_plan"
 """Key under which a training batch carries its plan; a batch without one is never mixed."""
@@ -38,13 +39,16 @@ class MixupTrainer(Trainer):
     itself does not draw again in the middle of a later epoch). ``args.label_smoothing_factor`` means what it always
     does: ``LossConfig(label_smoothing=..., smoothing_convention="all")``.
 
-    Decoder-only models may be padded on either side, as their tokenizer does; on the left, those with learned positions
-    (GPT-2) need a collator that gives ``position_ids``, mixed or not.
+    Decoder-only models may be padded on either side, as their tokenizer does. On the left their batches get
+    ``position_ids``, in training and evaluation, for those with learned positions (GPT-2) would count the padding; a
+    pipeline does not know of that, so set ``tokenizer.padding_side = "right"`` before saving.
 
     >>> trainer = MixupTrainer(model, args, train_dataset=rows, mixup=MixupConfig(alpha=0.4))  # doctest: +SKIP
     """
 
     _mixup: Mixup | None = None
+    _counts_padding = False
+    """Whether the model takes its positions for the places in a batch that is padded on the left."""
 
     def __init__(
         self, *args: Any, mixup: MixupConfig | None = None, loss: LossConfig | None = None, **kwargs: Any
@@ -105,6 +109,14 @@ class MixupTrainer(Trainer):
                 f"{rate:.4g}): lower learning_rate or max_grad_norm, or train without fp16."
             )
         return loss
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return self._with_positions(super()._prepare_inputs(inputs))
+
+    def _with_positions(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        if not self._counts_padding or "position_ids" in inputs or "attention_mask" not in inputs:
+            return inputs
+        return {**inputs, "position_ids": positions(inputs["attention_mask"])}
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -185,10 +197,12 @@ class MixupTrainer(Trainer):
         tokenizer = self.processing_class
         if isinstance(tokenizer, PreTrainedTokenizerBase) and tokenizer.pad_token_id is not None:
             config.get_text_config().pad_token_id = tokenizer.pad_token_id  # as Trainer does, but only in train()
+            left = tokenizer.padding_side == "left" and takes_positions(classifier)
+            self._counts_padding = left and pools_last_token(classifier)
         if not self.mixup_config.active:
             return Mixup(model, "none")
         example = next(iter(self._training_rows(8))) if isinstance(self.train_dataset, Sized) else None
-        return Mixup(model, self.mixup_config.site, example=example)
+        return Mixup(model, self.mixup_config.site, example=None if example is None else self._with_positions(example))
 
     def _training_rows(self, batch_size: int) -> DataLoader[Any]:
         """Return batches of the training set in its order, with the columns and the collator that training uses."""

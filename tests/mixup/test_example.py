@@ -76,7 +76,7 @@ def test_a_batch_with_nothing_to_exchange_is_refused(batch, message):
 def test_few_rows_go_from_the_shortest_to_the_longest_without_labels():
     lengths = torch.randperm(50) + 1
     mask = (torch.arange(50) < lengths[:, None]).long()
-    rows = few_rows({"input_ids": mask * 3, "attention_mask": mask, "labels": lengths}, torch.device("cpu"))
+    rows = few_rows({"input_ids": mask * 3, "attention_mask": mask, "labels": lengths}, torch.device("cpu"), pad=0)
     assert set(rows) == {"input_ids", "attention_mask"}
     chosen = rows["attention_mask"].sum(dim=1).tolist()
     assert len(chosen) == 6
@@ -88,11 +88,22 @@ def test_few_rows_go_from_the_shortest_to_the_longest_without_labels():
 @pytest.mark.parametrize("example", [{}, {"input_ids": [[1, 2]]}, {"input_ids": torch.ones(1, 4)}])
 def test_an_example_that_is_no_batch_is_refused(example):
     with pytest.raises(InputError, match=r"example: expected a batch of tensors with two rows at least"):
-        few_rows(example, torch.device("cpu"))
+        few_rows(example, torch.device("cpu"), pad=0)
 
 
-def test_an_example_without_padding_is_refused_for_it_proves_nothing_of_lengths():
+def test_texts_of_one_length_are_shortened_for_something_to_be_proven_of_lengths():
+    ids = torch.arange(20, 62).reshape(6, 7)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.ones_like(ids)}
+    rows = few_rows(batch, torch.device("cpu"), pad=9)
+    lengths = rows["attention_mask"].sum(dim=1).tolist()
+    assert lengths == [3, 5, 6, 7, 7, 7]
+    assert torch.equal(rows["token_type_ids"], rows["attention_mask"])
+    for row, given, length in zip(rows["input_ids"], ids, lengths, strict=True):
+        assert row.tolist() == [*given[: length - 1].tolist(), given[-1].item(), *[9] * (7 - length)]
+
+
+def test_texts_without_a_mask_or_a_padding_token_stay_as_they_are():
     ids = torch.ones(3, 4, dtype=torch.long)
-    with pytest.raises(InputError, match=r"example: expected texts of different lengths .* got no padding"):
-        few_rows({"input_ids": ids, "attention_mask": ids}, torch.device("cpu"))
-    assert few_rows({"input_ids": ids}, torch.device("cpu"))["input_ids"].shape == (3, 4)
+    assert torch.equal(few_rows({"input_ids": ids}, torch.device("cpu"), pad=0)["input_ids"], ids)
+    rows = few_rows({"input_ids": ids, "attention_mask": ids}, torch.device("cpu"), pad=None)
+    assert rows["attention_mask"].all()

@@ -1,14 +1,18 @@
 import numpy as np
 import pytest
 import torch
+from checkpoints_kit import checkpoint
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from textmix.config import Config, DataConfig, ModelConfig
+from textmix.data import load_splits
 from textmix.models import (
     BiLSTMConfig,
     BiLSTMForSequenceClassification,
     KimCNNConfig,
     KimCNNForSequenceClassification,
 )
+from textmix.models.build import build_model
 from textmix.models.text import WordEmbedding
 
 SMALL = {"vocab_size": 50, "num_rows": 20, "embedding_dim": 16, "num_labels": 3}
@@ -36,6 +40,18 @@ def test_logits_do_not_depend_on_padding(model, ids):
     for row, length in zip(ids, [1, 4, 9, 9], strict=True):
         alone = model(row[None, :length]).logits
         torch.testing.assert_close(alone[0], model(ids).logits[(ids == row).all(1)][0], atol=1e-6, rtol=0)
+
+
+def test_a_tokenizer_that_pads_on_the_left_pads_on_the_right_here(tmp_path, topics):
+    """The LSTM reads from the first token on."""
+    words = checkpoint(tmp_path / "xlnet", "xlnet")
+    small = ModelConfig(name="lstm", embedding_dim=8, hidden_size=4)
+    config = Config(data=DataConfig(path=str(topics), tokenizer=str(words), max_length=32), model=small)
+    splits = load_splits(config)
+    model = build_model(config, splits).eval()
+    batches = [splits.test.batch(np.array(rows)) for rows in ([0, 1, 2], [0], [1], [2])]
+    together, *alone = [model(batch["input_ids"], batch["attention_mask"]).logits for batch in batches]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-6, rtol=0)
 
 
 def test_every_token_counts(model, ids):

@@ -26,7 +26,9 @@ def load_tokenizer(config: Config, train: Part) -> PreTrainedTokenizerBase:
         return pretrained_tokenizer(str(config.model.path), "model.path")
     if config.data.tokenizer == "words":
         return word_tokenizer(train, config.data)
-    return pretrained_tokenizer(config.data.tokenizer, "data.tokenizer")
+    tokenizer = pretrained_tokenizer(config.data.tokenizer, "data.tokenizer")
+    tokenizer.padding_side = "right"  # where the LSTM has its padding, whatever this tokenizer's own model reads
+    return tokenizer
 
 
 def pretrained_tokenizer(path: str, key: str) -> PreTrainedTokenizerBase:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,14 +28,19 @@ def special_ids(model: nn.Module) -> set[int]:
     return {i for value in values for i in (value if isinstance(value, list) else [value]) if i is not None}
 
 
+def padding_id(model: nn.Module, pad_id: int | None) -> int | None:
+    """Return `pad_id` or, where it is None, the token id that the model itself calls padding, if any."""
+    own: int | None = text_config(model).get("pad_token_id")
+    return own if pad_id is None else pad_id
+
+
 def example_batch(model: nn.Module, pad_id: int | None) -> dict[str, Tensor]:
     """Make a batch of five rows of random tokens, padded on the right, with what the model reads beside `input_ids`.
 
     :param pad_id: token id of padding; None is the model's own.
     :raises InputError: the model has no vocabulary or no padding token.
     """
-    config = text_config(model)
-    pad = config.get("pad_token_id") if pad_id is None else pad_id
+    config, pad = text_config(model), padding_id(model, pad_id)
     if "vocab_size" not in config:
         raise InputError(f"{type(model).__name__} has no vocab_size in its configuration; pass Mixup an example batch.")
     if pad is None:
@@ -56,11 +61,14 @@ def example_batch(model: nn.Module, pad_id: int | None) -> dict[str, Tensor]:
     return {name: rows for name, rows in batch.items() if name in taken}
 
 
-def few_rows(example: Mapping[str, object], device: torch.device) -> dict[str, Tensor]:
+def few_rows(example: Mapping[str, object], device: torch.device, pad: int | None) -> dict[str, Tensor]:
     """Take six rows of a batch, from its shortest to its longest, without its labels.
 
-    :raises InputError: it holds something else than tensors, less than two rows, or no padding, so that nothing would
-        be proven of pairs that differ in length.
+    Where texts are all as long as the batch, as long texts that were cut are, some are shortened: of pairs that differ
+    in length nothing would be proven otherwise.
+
+    :param pad: token id of padding.
+    :raises InputError: it holds something else than tensors, or less than two rows.
     """
     batch = {name: rows for name, rows in example.items() if name != "labels"}
     tensors = {name: rows.to(device) for name, rows in batch.items() if isinstance(rows, Tensor)}
@@ -70,11 +78,22 @@ def few_rows(example: Mapping[str, object], device: torch.device) -> dict[str, T
     size = len(next(iter(tensors.values())))
     order = torch.arange(size, device=device)
     if "attention_mask" in tensors:
-        if tensors["attention_mask"].all():
-            raise InputError("example: expected texts of different lengths with their padding, got no padding.")
         order = tensors["attention_mask"].sum(dim=1).argsort(stable=True)
     chosen = order[torch.linspace(0, size - 1, min(size, 6), device=device).long()]
-    return {name: rows[chosen] for name, rows in tensors.items()}
+    few = {name: rows[chosen] for name, rows in tensors.items()}
+    full = pad is not None and {"input_ids", "attention_mask"} <= few.keys() and bool(few["attention_mask"].all())
+    return _shortened(few, cast("int", pad)) if full else few
+
+
+def _shortened(batch: Mapping[str, Tensor], pad: int) -> dict[str, Tensor]:
+    """Cut the first rows of a batch and pad them on the right; their last token, often the end of text, stays last."""
+    ids = batch["input_ids"]
+    size, width = ids.shape
+    lengths = (width * torch.linspace(0.4, 1.4, size, device=ids.device)).ceil().clamp(max=width).long()[:, None]
+    kept = torch.arange(width, device=ids.device) < lengths
+    cut = torch.where(kept, ids.scatter(1, lengths - 1, ids[:, -1:]), pad)
+    types = {name: rows * kept for name, rows in batch.items() if name == "token_type_ids"}
+    return {**batch, **types, "input_ids": cut, "attention_mask": kept.to(batch["attention_mask"].dtype)}
 
 
 def scrambled(batch: Mapping[str, Tensor], special: set[int]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from textmix.errors import InputError
 from textmix.mixup.draw import Mix
-from textmix.mixup.example import example_batch, few_rows
+from textmix.mixup.example import example_batch, few_rows, padding_id
 from textmix.mixup.hook import armed, blend, register
 from textmix.mixup.layers import find
 from textmix.mixup.lengths import check, pair
@@ -62,7 +62,8 @@ class Mixup:
         if site == "input":
             self._sites = (Site(site, (), inputs=("pixel_values",)),)
             return
-        batch = few_rows(example_batch(model, pad_id) if example is None else example, next(model.parameters()).device)
+        given, device = example_batch(model, pad_id) if example is None else example, next(model.parameters()).device
+        batch = few_rows(given, device, padding_id(model, pad_id))
         try:
             with untouched(model):
                 self._attach(batch)

@@ -25,8 +25,8 @@ Mismatch = tuple[str, torch.Size, torch.Size]
 """A weight's name, its shape in the checkpoint, and in the model."""
 
 
-_SHARES = (0.4, 0.6, 1.0, 1.0, 0.6)
-"""Shares of the texts in a batch that mixing is proven on: neighbours are longer, equally long, and shorter."""
+_FEW = 5
+"""Rows that mixing is proven on."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,19 @@ def pools_last_token(model: PreTrainedModel) -> bool:
     return bool((followed - alone).abs().max() < 1e-3 * (changed - alone).abs().max())
 
 
+def positions(mask: Tensor) -> Tensor:
+    """Return the place of each token in its text, counted from 0, whichever side is padded: LongTensor (B, L).
+
+    :param mask: the attention mask (B, L).
+    """
+    return (mask.cumsum(dim=1) - 1).clamp(min=0)
+
+
+def takes_positions(model: PreTrainedModel) -> bool:
+    """Tell whether the model can be given `position_ids`."""
+    return "position_ids" in signature(model.forward).parameters
+
+
 @dataclass(frozen=True, eq=False)
 class LeftPadded(TextExamples):
     """Texts padded on the left, with their positions where the model takes any.
@@ -192,7 +205,7 @@ class LeftPadded(TextExamples):
         """Return what TextExamples does, and `position_ids` (B, L)."""
         batch = super().batch(indices)
         if self.positions:
-            batch["position_ids"] = (batch["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+            batch["position_ids"] = positions(batch["attention_mask"])
         return batch
 
 
@@ -205,8 +218,7 @@ def fit_padding(model: PreTrainedModel, splits: Splits) -> Splits:
         return splits
     processor = copy.deepcopy(splits.processor)
     processor.padding_side = "right"  # or a GPT-2 in a pipeline would count the padding among its positions
-    positions = "position_ids" in signature(model.forward).parameters
-    train = LeftPadded(**{**vars(splits.train), "pad_left": True}, positions=positions)
+    train = LeftPadded(**{**vars(splits.train), "pad_left": True}, positions=takes_positions(model))
     test = None if splits.test is None else _padded_right(splits.test)
     return replace(splits, train=train, validation=_padded_right(splits.validation), test=test, processor=processor)
 
@@ -216,16 +228,9 @@ def _padded_right(part: Examples) -> Examples:
 
 
 def proof_example(examples: Examples) -> dict[str, Tensor] | None:
-    """Return a batch to prove mixing on; None where one made from the model's configuration serves.
-
-    Of texts padded on the left it holds the longest, most of them shortened, so that there is padding whatever the
-    texts are; of anything else the first few.
-    """
-    if not isinstance(examples, TextExamples):
-        return examples.transform(examples.batch(np.arange(min(len(_SHARES), len(examples)))), None)
-    if not examples.pad_left:
+    """Return a batch to prove mixing on, its texts short and long; None where one that Mixup makes itself serves."""
+    if isinstance(examples, TextExamples) and not examples.pad_left:
         return None
-    rows = np.argsort(-examples.lengths, kind="stable")[: len(_SHARES)]
-    lengths = examples.lengths.copy()
-    lengths[rows] = np.ceil(lengths[rows] * np.array(_SHARES)[: len(rows)]).astype(np.int64)
-    return replace(examples, lengths=lengths).batch(rows)
+    order = np.arange(len(examples)) if examples.lengths is None else np.argsort(examples.lengths, kind="stable")
+    few = order[np.linspace(0, len(order) - 1, min(len(order), _FEW)).astype(np.int64)]
+    return examples.transform(examples.batch(few), None)
