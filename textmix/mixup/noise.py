@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
-from textmix.mixup.example import example_batch, few_rows, text_config
+from textmix.mixup.example import example_batch, few_rows, padding_id
 from textmix.mixup.layers import find
 from textmix.mixup.probe import probe, untouched
 
@@ -61,8 +61,9 @@ class EmbeddingNoise:
         :raises InputError: there is none; see the site `embedding` of :class:`textmix.mixup.Mixup`.
         """
         self._model = model
-        self._pad_id = text_config(model).get("pad_token_id") if pad_id is None else pad_id
-        batch = few_rows(example_batch(model, pad_id) if example is None else example, next(model.parameters()).device)
+        self._pad_id = padding_id(model, pad_id)
+        given, device = example_batch(model, pad_id) if example is None else example, next(model.parameters()).device
+        batch = few_rows(given, device, self._pad_id)
         with untouched(model):
             [site] = find(model, "embedding", probe(model, batch))
         # In front of a point stands the swap of the same call: the argument that mixing would replace holds the ids.
