@@ -5,6 +5,7 @@ The machines share the folder that the job was started in, and have textmix at t
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from textmix.sweep.launch import Ended, Share, Task
 
 _POLL = 0.2
 """Seconds between two looks at the tasks."""
+_PATIENCE = 10
+"""Seconds to wait for the cluster to answer."""
 _LOST = 1
 """Exit code of a task whose machine was lost."""
 
@@ -86,18 +89,32 @@ def _connected(jobs: int, share: Share) -> Iterator[Any]:
     except ImportError as error:
         raise InputError("launcher: ray needs the package ray: pip install 'textmix[sweep]'.") from error
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
-    if not os.environ.get("RAY_ADDRESS"):
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        _check_there(address)
+    else:
         options |= {"address": "local", "include_dashboard": False, "num_cpus": jobs * share.threads}
     try:
         ray.init(**options)
-    except ConnectionError as error:
-        raise InputError(
-            f"launcher: expected a Ray cluster at RAY_ADDRESS={os.environ['RAY_ADDRESS']}, got: {error}."
-        ) from error
+    except ConnectionError as error:  # something else listens there, or the cluster's token is missing
+        raise InputError(f"launcher: expected to be let in at RAY_ADDRESS={address}, got: {error}.") from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_there(address: str) -> None:
+    """Ask for the cluster once, where Ray itself would ask for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():  # auto, local
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+    except OSError as error:
+        raise InputError(
+            f"launcher: expected a Ray cluster at RAY_ADDRESS={address}, got: {error.strerror or error}."
+        ) from error
 
 
 def _code(ray: Any, ended: Any, task: Task) -> int:
