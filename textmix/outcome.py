@@ -18,7 +18,7 @@ from textmix import predictions as predictions_files
 from textmix.config import PACKAGED, Config
 from textmix.data import Splits
 from textmix.engine import FitResult
-from textmix.export import Saveable, bake, push_to_hub, save_model
+from textmix.export import Saveable, bake, base_license, push_to_hub, save_model
 from textmix.models.adapters import merge_adapters
 from textmix.predictions import Predictions
 from textmix.report import make_report, metric_rows, read_summary, summarise, text_table
@@ -105,6 +105,7 @@ def _facts(config: Config, splits: Splits, model: PreTrainedModel, fitted: FitRe
         "sizes": sizes | ({} if splits.test is None else {"test": len(splits.test)}),
         "notes": dict(splits.notes),
         "parameters": model.num_parameters(),
+        "license": _license(config),
         "epochs": fitted.epochs,
         "best_epoch": fitted.best_epoch,
         "steps": fitted.steps,
@@ -113,6 +114,12 @@ def _facts(config: Config, splits: Splits, model: PreTrainedModel, fitted: FitRe
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
         "git_revision": _git_revision(),
     }
+
+
+def _license(config: Config) -> str | None:
+    if config.export.license is None and config.model.name == "pretrained":
+        return base_license(str(config.model.path))
+    return config.export.license
 
 
 def _git_revision() -> str | None:

@@ -48,6 +48,8 @@ class ExportConfig:
     """Hub id (user/name) to upload the model and its card to, with the token of `hf auth login`; null stays here."""
     private: bool = False
     """Make the repository on the Hub private."""
+    license: str | None = None
+    """Licence that the model card names, such as apache-2.0; null is what the pretrained model's own card says."""
 
 
 @dataclass(frozen=True)
