@@ -1,17 +1,21 @@
+import base64
 import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 import torch
 from checkpoints_kit import checkpoint, tokenizer
+from huggingface_hub import constants
 from transformers import AutoModelForSequenceClassification
 
 from textmix.config import ExportConfig
 from textmix.errors import InputError, RunError
-from textmix.export import bake, baked_temperature, push_to_hub, save_model
+from textmix.export import bake, baked_temperature, base_license, push_to_hub, save_model
 from textmix.models.text import KimCNNConfig, KimCNNForSequenceClassification
 
 LABELS = ("cooking", "music", "sailing")
@@ -117,3 +121,69 @@ def test_an_upload_that_fails_is_one_sentence_that_says_how_to_try_again(tmp_pat
     with pytest.raises(RunError, match=r"could not be uploaded to me/it .*`hf upload me/it ") as error:
         push_to_hub(tmp_path, ExportConfig(push_to_hub="me/it"))  # HF_HUB_OFFLINE is set
     assert "\n" not in str(error.value)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """As much of the Hub as an upload needs; keeps what it was sent."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        path = self.path.partition("?")[0]
+        lines = [json.loads(line) for line in body.splitlines()]
+        self.server.seen.append((path, self.headers["Authorization"], lines))
+        if "/preupload/" in path:
+            files = [
+                {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in lines[0]["files"]
+            ]
+            answer = {"files": files}
+        else:
+            place = f"http://localhost:{self.server.server_port}/me/it"
+            answer = {"url": place, "commitUrl": f"{place}/commit/0", "commitOid": "0", "errors": [], "warnings": []}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A small Hub on this machine, which huggingface_hub talks to instead."""
+    server = ThreadingHTTPServer(("localhost", 0), Hub)
+    server.seen = []
+    threading.Thread(target=server.serve_forever).start()
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://localhost:{server.server_port}")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_model_and_its_card_go_up_in_one_commit(tmp_path, hub):
+    save_model(classifier(tmp_path, "bert"), tokenizer(), tmp_path / "model")
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    url = push_to_hub(tmp_path, ExportConfig(push_to_hub="me/it", private=True))
+    assert url.endswith("/me/it/commit/0")
+    assert {token for _, token, _ in hub.seen} == {"Bearer hf_secret"}
+    (made,) = [lines[0] for path, _, lines in hub.seen if path == "/api/repos/create"]
+    assert (made["organization"], made["name"], made["visibility"]) == ("me", "it", "private")
+    (commit,) = [lines for path, _, lines in hub.seen if "/commit/" in path]
+    sent = {line["value"]["path"]: line["value"]["content"] for line in commit if line["key"] == "file"}
+    local = {**{path.name: path for path in (tmp_path / "model").iterdir()}, "README.md": tmp_path / "README.md"}
+    assert {name: base64.b64decode(content) for name, content in sent.items()} == {
+        name: path.read_bytes() for name, path in local.items()
+    }
+
+
+def test_the_licence_of_a_model_is_what_its_card_says(tmp_path):
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n# A model\n")
+    assert base_license(str(tmp_path)) == "mit"
+    (tmp_path / "README.md").write_text("# A model\n")
+    assert base_license(str(tmp_path)) is None
+    (tmp_path / "README.md").write_text("---\n: [\n---\n")
+    assert base_license(str(tmp_path)) is None
+    (tmp_path / "README.md").unlink()
+    assert base_license(str(tmp_path)) is None
+    assert base_license("nobody/nothing") is None  # HF_HUB_OFFLINE is set

@@ -58,6 +58,15 @@ def test_what_the_baked_model_shows_is_test_calibrated(baked):
     assert summary["test"]["nll"] == pytest.approx(nll(test.logits, test.labels), abs=1e-9)
 
 
+@pytest.mark.parametrize(("own", "expected"), [(None, "mit"), ("apache-2.0", "apache-2.0")])
+def test_the_card_names_the_licence_of_the_base_model_unless_told_another(tmp_path, topics, own, expected):
+    base = checkpoint(tmp_path / "bert")
+    (base / "README.md").write_text("---\nlicense: mit\n---\n")
+    config = config_for(base, topics, export=ExportConfig(license=own))
+    run(replace(config, train=replace(config.train, max_steps=1)), tmp_path / "run")
+    assert f"\nlicense: {expected}\n" in (tmp_path / "run" / "README.md").read_text()
+
+
 def test_training_on_from_a_baked_model_starts_without_its_temperature(baked):
     config, folder = baked
     config = replace(config, model=replace(config.model, path=str(folder / "model")))

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub import CommitOperationAdd, HfApi, ModelCard
 from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the HTTP library it was built on
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from yaml import YAMLError
 
 from textmix.config import ExportConfig
+from textmix.data import resolve_packaged_model
 from textmix.errors import InputError, RunError
 
 BAKED = "calibration_temperature"
@@ -72,6 +74,20 @@ def bake(model: PreTrainedModel, temperature: float, probe: Mapping[str, Tensor]
         f"calibration.bake: expected a linear layer of {name} that gives the logits, found none; set calibration.bake "
         "false and divide the logits by the temperature in summary.json."
     )
+
+
+def base_license(path: str) -> str | None:
+    """Return the licence that the card of a pretrained model names; None where there is no card, or none to be had.
+
+    :param path: Hub id, folder or packaged:minilm.
+    """
+    folder = Path(resolve_packaged_model(path))
+    try:
+        card = ModelCard.load(str(folder / "README.md") if folder.is_dir() else path)
+    except (OSError, ValueError, HTTPError, YAMLError):
+        return None
+    named: str | None = card.data.license
+    return named
 
 
 def push_to_hub(run: Path, config: ExportConfig) -> str:

@@ -23,7 +23,7 @@ from textmix.data import Examples, Splits
 from textmix.engine import FitResult, predict
 from textmix.engine.reading import read_batches
 from textmix.errors import InputError
-from textmix.export import Saveable, bake, push_to_hub, save_model
+from textmix.export import Saveable, bake, base_license, push_to_hub, save_model
 from textmix.mixup import EmbeddingNoise
 from textmix.models.adapters import merge_adapters
 from textmix.predictions import Predictions
@@ -190,6 +190,7 @@ def _facts(config: Config, splits: Splits, model: PreTrainedModel, fitted: FitRe
         "sizes": sizes | ({} if splits.test is None else {"test": len(splits.test)}),
         "notes": dict(splits.notes),
         "parameters": model.num_parameters(),
+        "license": _license(config),
         "epochs": fitted.epochs,
         "best_epoch": fitted.best_epoch,
         "steps": fitted.steps,
@@ -200,6 +201,12 @@ def _facts(config: Config, splits: Splits, model: PreTrainedModel, fitted: FitRe
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
         "git_revision": _git_revision(),
     }
+
+
+def _license(config: Config) -> str | None:
+    if config.export.license is None and config.model.name == "pretrained":
+        return base_license(str(config.model.path))
+    return config.export.license
 
 
 def _git_revision() -> str | None:

@@ -45,3 +45,12 @@ def test_card_names_what_the_hub_has(material, tmp_path):
     head = yaml.safe_load(card.split("---")[1])
     assert (head["base_model"], head["datasets"]) == ("bert-base-uncased", ["SetFit/TREC-QC"])
     assert "import textmix.models" not in card
+
+
+def test_card_names_the_licence_and_where_a_packaged_model_comes_from(material, tmp_path):
+    config = {"data": {"path": "my/texts.csv"}, "model": {"name": "pretrained", "path": "packaged:minilm"}}
+    summary = {**material.summary, "license": "apache-2.0"}
+    write_report(replace(material, config=config, summary=summary), tmp_path)
+    head = yaml.safe_load((tmp_path / "README.md").read_text().split("---")[1])
+    assert (head["base_model"], head["license"]) == ("sentence-transformers/all-MiniLM-L6-v2", "apache-2.0")
+    assert "datasets" not in head

@@ -52,6 +52,8 @@ class ExportConfig:
     """Hub id (user/name) to upload the model and its card to, with the token of `hf auth login`; null stays here."""
     private: bool = False
     """Make the repository on the Hub private."""
+    license: str | None = None
+    """Licence that the model card names, such as apache-2.0; null is what the pretrained model's own card says."""
 
     def __post_init__(self) -> None:
         named = self.push_to_hub is None or re.fullmatch(r"[\w.-]+/[\w.-]+", self.push_to_hub, re.ASCII) is not None

@@ -13,6 +13,8 @@ from textmix.report.table import escape_markdown, main_part, markdown_table
 
 HUB_METRICS = ("accuracy", "nll", "brier", "ece", "oe")
 """Metrics of the summary that go into the metadata."""
+_ON_THE_HUB = {f"{PACKAGED}minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+_FILES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".gz")
 
 
 def render_card(page: Page, material: Material) -> str:
@@ -28,7 +30,7 @@ def render_card(page: Page, material: Material) -> str:
 
 
 def metadata(material: Material) -> str:
-    """Return the YAML head of a model card: task, data set, base model where the Hub has them, and metrics."""
+    """Return the YAML head of a model card: task, data set and base model where the Hub has them, licence, metrics."""
     data, model = material.config.get("data", {}), material.config.get("model", {})
     dataset = _hub_id(data.get("path"))
     base = _hub_id(model.get("path")) if model.get("name") == "pretrained" else None
@@ -47,6 +49,7 @@ def metadata(material: Material) -> str:
     card = ModelCardData(
         base_model=base,
         datasets=[dataset] if dataset else None,
+        license=material.summary.get("license"),
         library_name="transformers" if material.has_model else None,
         metrics=list(HUB_METRICS),
         model_name=material.name,
@@ -63,10 +66,11 @@ def _mixed(config: Mapping[str, Any]) -> bool:
 
 
 def _hub_id(path: str | None) -> str | None:
-    """Return `path` where it names something on the Hub, not a file, a folder or a packaged corpus."""
+    """Return the name on the Hub of what lies at `path`; None where it is a file, a folder or a packaged corpus."""
+    path = _ON_THE_HUB.get(str(path), path)
     if path is None or path.startswith((PACKAGED, "/", ".", "~")) or Path(path).exists() or path.count("/") > 1:
         return None
-    return path
+    return None if path.endswith(_FILES) else path  # the report may be written again where the file is not
 
 
 def _task(material: Material) -> str:
