@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bash scripts/setup.sh demo,dev,peft
+bash scripts/setup.sh demo,dev,peft,sweep
 export PATH="$PWD/.venv/bin:$PATH" HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 # One thread a process: the tests run two at a time.
 export OMP_NUM_THREADS=1
