@@ -49,6 +49,13 @@ def test_a_validation_split_is_left_alone_and_train_made_smaller():
         complete(whole, DataConfig(train_examples=101))
 
 
+def test_a_test_split_that_is_not_named_is_left_out():
+    """Of a packaged corpus too, whose one file holds the test rows."""
+    parts = corpus_parts(part([0] * 60 + [1] * 40))
+    assert set(complete(parts, DataConfig(test_split=None))) == {"train", "validation"}
+    assert set(complete(parts, DataConfig())) == {"train", "validation", "test"}
+
+
 def test_classes_of_one_row_cannot_be_cut():
     with pytest.raises(InputError, match="expected a class of two rows or more to take validation from"):
         complete({"train": part([0, 1, 2])}, DataConfig())

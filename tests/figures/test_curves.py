@@ -1,6 +1,6 @@
 import numpy as np
 
-from textmix.figures import against_alpha, risk_coverage, soft_against_dominant
+from textmix.figures import against_alpha, along, risk_coverage, soft_against_dominant
 
 
 def test_alphas_are_evenly_spaced_and_named():
@@ -24,3 +24,17 @@ def test_methods_stand_in_order_with_their_intervals():
     axes = chart.figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["none", "soft"]
     assert "none: ECE 0.100; soft: ECE 0.020" in chart.description
+
+
+def test_methods_stand_side_by_side_along_the_axis_and_gaps_stay_open():
+    some = np.array([[0.5, 0.4, 0.7], [np.nan] * 3, [0.3, 0.2, 0.35]])
+    chart = along(["1", "2", "3"], {"NLL": {"a": some, "b": some + 0.1}, "ECE": {"a": some, "b": some}}, "epochs")
+    axes = chart.figure.axes[0]
+    assert [label.get_text() for label in chart.figure.axes[-1].get_xticklabels()] == ["1", "2", "3"]
+    curves = {bars.get_label(): bars.lines[0].get_data() for bars in axes.containers}
+    assert set(curves) == {"a", "b"}
+    assert (curves["a"][0] < curves["b"][0]).all()
+    np.testing.assert_array_equal(curves["a"][1], some[:, 0])
+    bars = axes.containers[0].lines[2][0].get_segments()
+    assert bars[0][:, 1].tolist() == [0.4, 0.7]
+    assert "NLL, b: 0.600 at 1 and 0.400 at 3" in chart.description

@@ -25,10 +25,10 @@ def test_the_methods_decide_the_figures():
 
 
 def test_confidence_runs_away_from_accuracy_over_the_epochs():
-    told = [{"epochs": k, "gap": [0.1 * k, 0.0, 1.0], "nll": [1.0, 0.9, 1.1]} for k in range(3)]
+    told = [{"epochs": k, "gap": [0.1 * k, 0.0, 1.0], "nll": [1.0, 0.9, 1.1]} for k in range(4)]
     [chart] = charts([row("plain", {}, told), row("smooth", {"loss.label_smoothing": 0.1}, told)])
     assert chart.name == "epochs"
-    assert "confidence - accuracy, plain: 0.000 at 0 and 0.200 at 2" in chart.description
+    assert "confidence - accuracy, plain: 0.100 at 1 and 0.300 at 3" in chart.description
 
 
 def test_the_entropy_of_mixed_labels_has_its_mean():

@@ -81,4 +81,4 @@ def _divide(parts: dict[str, Part], data: DataConfig) -> tuple[dict[str, Part], 
     if len(train) == 0:
         raise InputError(f"{train.table.name}: expected texts in column {data.text_column!r}, got only empty ones.")
     parts = complete(parts | {"train": train}, data)
-    return parts, {f"blank_{role}": int(mask.sum()) for role, mask in blank.items()}
+    return parts, {f"blank_{role}": int(mask.sum()) for role, mask in blank.items() if role in parts}

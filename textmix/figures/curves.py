@@ -47,14 +47,16 @@ def along(
     :param axis: what the axis is called.
     """
     place = np.arange(len(places))
-    shown = np.unique(np.linspace(0, len(places) - 1, 9).round().astype(int))
+    shown = place[:: -(-len(places) // 9)]
     with look():
         figure = Figure(figsize=(WIDTH, 0.7 + 1.9 * len(panels)), layout="constrained")
         rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (metric, methods) in zip(rows, panels.items(), strict=True):
-            for (method, values), style in zip(methods.items(), _styles(len(methods)), strict=True):
-                axes.fill_between(place, values[:, 1], values[:, 2], color=style["color"], alpha=0.2, linewidth=0)
-                axes.plot(place, values[:, 0], **style, label=method)
+            aside = np.linspace(-0.15, 0.15, len(methods)) if len(methods) > 1 else [0.0]
+            for (method, values), style, shift in zip(methods.items(), _styles(len(methods)), aside, strict=True):
+                estimate, low, high = values.T
+                axes.errorbar(place + shift, estimate, yerr=[estimate - low, high - estimate], **style, label=method,
+                              elinewidth=1, capsize=2)  # fmt: skip
             axes.set_ylabel(metric)
         rows[-1].set_xticks(shown, [places[k] for k in shown])
         rows[-1].set_xlabel(axis)

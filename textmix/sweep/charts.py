@@ -77,7 +77,7 @@ def _epochs_chart(rows: Sequence[Entry]) -> Iterator[Chart]:
     mixed = [row for row in rows[1:] if set(row["changes"]) == {_ALPHA}]
     kept = np.linspace(0, len(mixed) - 1, min(_MOST - 1, len(mixed))).round().astype(int)
     shown = [rows[0], *(mixed[k] for k in kept)]
-    epochs = sorted(set.intersection(*({entry["epochs"] for entry in row["epochs"]} for row in shown)))
+    epochs = sorted(set.intersection(*({entry["epochs"] for entry in row["epochs"]} for row in shown)) - {0})
     if len(epochs) < 2:
         return
     panels = {
