@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from checkpoints_kit import checkpoint
 from transformers import pipeline
@@ -57,3 +58,22 @@ def test_the_run_is_repeated_by_its_configuration(tmp_path, topics, capsys):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     main(["--config", str(tmp_path / "first" / "config.yaml"), "--output_dir", str(tmp_path / "again")])
     assert "this run is finished already" in capsys.readouterr().out
+
+
+def test_pairs_are_trained_mixed_and_come_out_for_pipelines(tmp_path, topics):
+    """Both texts and their token types."""
+    table = pd.read_csv(topics / "train.csv")
+    table["other"] = table["text"].to_numpy()[::-1]
+    for split, rows in (("train", table[:200]), ("validation", table[200:240]), ("test", table[240:])):
+        rows.to_csv(tmp_path / f"{split}.csv", index=False)
+    model = ModelConfig(name="pretrained", path=str(checkpoint(tmp_path / "bert")))
+    data = DataConfig(path=str(tmp_path), text_pair_column="other", max_length=48)
+    run(replace(CONFIG, data=data, model=model, train=replace(CONFIG.train, max_steps=4)), tmp_path / "run")
+    test = load(tmp_path / "run" / "predictions" / "test.parquet")
+    classify = pipeline(
+        "text-classification", model=str(tmp_path / "run" / "model"), top_k=None, function_to_apply="none"
+    )
+    names = ["text", "text_pair"]
+    for logits, pair in zip(test.logits, table[["text", "other"]][240:].to_numpy(), strict=True):
+        found = {answer["label"]: answer["score"] for answer in classify(dict(zip(names, pair, strict=True)))}
+        np.testing.assert_allclose([found[name] for name in test.label_names], logits, atol=1e-5)

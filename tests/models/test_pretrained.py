@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -171,9 +172,23 @@ def test_texts_of_one_length_are_mixed_too(tmp_path, topics):
     Mixup(model, "hidden:1", example=example).remove()
 
 
-def test_other_models_are_proven_on_what_mixup_makes_itself(tmp_path, topics):
+def test_mixing_is_proven_on_short_texts_of_different_lengths(tmp_path, topics):
     _, splits = built(checkpoint(tmp_path / "bert"), topics)
-    assert proof_example(splits.train) is None
+    shortest, *between, longest = proof_example(splits.train)["attention_mask"].sum(dim=1).tolist()
+    assert (shortest, longest) == (splits.train.lengths.min(), splits.train.lengths.max())
+    assert shortest < between[0] < between[1] < between[2] < longest
+    longer = replace(splits.train, lengths=splits.train.lengths + 15)
+    assert longer.lengths.max() > 32
+    assert proof_example(longer)["attention_mask"].sum(dim=1).max() == 32
+
+
+def test_inputs_that_a_tokenizer_does_not_make_are_not_missed_at_a_hidden_layer(tmp_path, topics):
+    path = checkpoint(tmp_path / "bert")
+    settings = json.loads((path / "tokenizer_config.json").read_text())
+    settings["model_input_names"] = ["input_ids", "attention_mask"]
+    (path / "tokenizer_config.json").write_text(json.dumps(settings))
+    gradients, _ = step(config_for(path, topics), "hidden:1")
+    assert gradients
 
 
 STILL = {
@@ -183,14 +198,14 @@ STILL = {
 """Without dropout."""
 
 
-def step(config):
+def step(config, site="embedding"):
     """Return the gradients of one mixed batch, and how often a layer ran for them."""
     splits = load_splits(config)
     torch.manual_seed(0)
     model = build_model(config, splits).train()
     splits = fit_padding(model, splits)
     batch, mix = splits.train.batch(np.arange(3)), Mix(torch.tensor([1, 2, 0]), torch.tensor(0.3))
-    labels, mixup = batch.pop("labels"), Mixup(model, example=proof_example(splits.train))
+    labels, mixup = batch.pop("labels"), Mixup(model, site, example=proof_example(splits.train))
     runs = []
     for layer in (m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)):
         next(layer.children()).register_forward_hook(lambda *_: runs.append(1))

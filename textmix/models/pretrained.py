@@ -25,8 +25,8 @@ Mismatch = tuple[str, torch.Size, torch.Size]
 """A weight's name, its shape in the checkpoint, and in the model."""
 
 
-_FEW = 5
-"""Rows that mixing is proven on."""
+_FEW, _SHORT = 5, 32
+"""Rows that mixing is proven on, and tokens of the longest of them where there are enough as short."""
 
 
 @dataclass(frozen=True)
@@ -227,10 +227,11 @@ def _padded_right(part: Examples) -> Examples:
     return replace(part, pad_left=False) if isinstance(part, TextExamples) else part
 
 
-def proof_example(examples: Examples) -> dict[str, Tensor] | None:
-    """Return a batch to prove mixing on, its texts short and long; None where one that Mixup makes itself serves."""
-    if isinstance(examples, TextExamples) and not examples.pad_left:
-        return None
-    order = np.arange(len(examples)) if examples.lengths is None else np.argsort(examples.lengths, kind="stable")
+def proof_example(examples: Examples) -> dict[str, Tensor]:
+    """Return a batch to prove mixing on: a few examples, and of texts short ones, for a quick proof."""
+    order = np.arange(len(examples))
+    if examples.lengths is not None:
+        short = int((examples.lengths <= _SHORT).sum())
+        order = np.argsort(examples.lengths, kind="stable")[: max(short, _FEW)]
     few = order[np.linspace(0, len(order) - 1, min(len(order), _FEW)).astype(np.int64)]
     return examples.transform(examples.batch(few), None)
