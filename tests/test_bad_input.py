@@ -273,7 +273,9 @@ IMAGES = {
     "a column of texts": (no_rows, ["--data.image_column", "label"], "column 'label': expected images"),
     "a network for texts": (lambda _: None, ["--model.name", "lstm"], "model.name: expected one of vgg16"),
     "mixed embeddings": (lambda _: None, ["--mixup.site", "embedding"], "mixup.site: expected input (the pixels)"),
-    "a layer that is not there": (lambda _: None, ["--mixup.site", "hidden:9"], "with layers from 1 to 3"),
+    "a layer that is not there": (
+        lambda _: None, ["--mixup.site", "hidden:9", "--data.validation_fraction", "0.2"], "with layers from 1 to 3",
+    ),
 }  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def in_turn(folder: str, model: str, precision: str, steps: int) -> Result:
     begin = time.perf_counter()
     for window in islice(windows(learner, examples, plan, config.mixup, 0, first=0), WARM_UP + steps):
         made = time.perf_counter()
-        optimizer_step(learner, window, 0.0)
+        optimizer_step(learner, window)
         end = time.perf_counter()
         batch.append(1e3 * (made - begin + planning))
         step.append(1e3 * (end - made))

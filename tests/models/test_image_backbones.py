@@ -134,7 +134,7 @@ def test_resnet18_with_all_options_at_once(pictures, tmp_path):
     report = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "Accuracy against confidence on validation, epoch by epoch" in report
     assert {path.stem for path in (tmp_path / "run" / "predictions").iterdir()} == {
-        "validation", "test", "ood_digits", "ood_noise"
+        "validation", "test", "ood_digits", "ood_noise", "thumbnails"
     }  # fmt: skip
 
 
