@@ -69,8 +69,7 @@ def load_pretrained(config: Config, splits: Splits, labels: dict[str, Any]) -> L
     if new:
         logger.info("%s: not in the checkpoint, and therefore new: %s.", path, ", ".join(new))
     check_length(model, config.data.max_length)
-    # Decoders pool at the last token that is no padding: theirs must be the tokenizer's.
-    model.config.pad_token_id = splits.processor.pad_token_id
+    pad_with(model, splits.processor.pad_token_id)
     if "calibration_temperature" in model.config.to_dict():
         del model.config.calibration_temperature  # training undoes it
     return Loaded(model, new)
@@ -134,6 +133,15 @@ def max_positions(model: PreTrainedModel) -> int | None:
         if isinstance(module, nn.Embedding) and module.num_embeddings == limit and module.padding_idx is not None:
             return limit - module.padding_idx - 1
     return limit
+
+
+def pad_with(model: PreTrainedModel, token_id: int) -> None:
+    """Tell `model` its tokenizer's token of padding: decoders pool at the last token that is none.
+
+    Models of more than texts (Gemma 3) look for it in the configuration of their text half.
+    """
+    for config in (model.config, model.config.get_text_config()):
+        config.pad_token_id = token_id
 
 
 def recompute_activations(model: PreTrainedModel) -> None:
