@@ -15,7 +15,7 @@ from textmix.config import LossConfig, MixupConfig
 from textmix.errors import InputError, RunError
 from textmix.losses import classification_loss, resolve_class_weights, soft_cross_entropy, target_mass
 from textmix.mixup import Mix, Mixup, draw
-from textmix.models.pretrained import pools_last_token, positions, takes_positions
+from textmix.models.pretrained import pad_with, pools_last_token, positions, takes_positions
 
 _PLAN = "mixup_plan"
 """Key under which a training batch carries its plan; a batch without one is never mixed."""
@@ -196,7 +196,7 @@ class MixupTrainer(Trainer):
         self._num_classes = cast("int", config.num_labels)
         tokenizer = self.processing_class
         if isinstance(tokenizer, PreTrainedTokenizerBase) and tokenizer.pad_token_id is not None:
-            config.get_text_config().pad_token_id = tokenizer.pad_token_id  # as Trainer does, but only in train()
+            pad_with(classifier, tokenizer.pad_token_id)  # as Trainer does, but only in train()
             left = tokenizer.padding_side == "left" and takes_positions(classifier)
             self._counts_padding = left and pools_last_token(classifier)
         if not self.mixup_config.active:

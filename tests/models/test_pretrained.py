@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import transformers
 from checkpoints_kit import checkpoint
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForSequenceClassification
@@ -14,7 +15,7 @@ from textmix.data import load_splits
 from textmix.errors import InputError
 from textmix.mixup import Mix, Mixup
 from textmix.models.build import build_model
-from textmix.models.pretrained import LeftPadded, fit_padding, max_positions, pools_last_token, proof_example
+from textmix.models.pretrained import LeftPadded, fit_padding, max_positions, pad_with, pools_last_token, proof_example
 
 
 def config_for(path, topics, max_length=32, **model) -> Config:
@@ -189,6 +190,22 @@ def test_inputs_that_a_tokenizer_does_not_make_are_not_missed_at_a_hidden_layer(
     (path / "tokenizer_config.json").write_text(json.dumps(settings))
     gradients, _ = step(config_for(path, topics), "hidden:1")
     assert gradients
+
+
+def test_a_decoder_with_eyes_pools_where_its_tokenizer_says(topics):
+    """Its text half has a configuration of its own."""
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**small, "num_key_value_heads": 1, "head_dim": 8, "vocab_size": 40, "pad_token_id": None}
+    vision = {**small, "image_size": 8, "patch_size": 4}
+    torch.manual_seed(0)
+    config = transformers.Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4, num_labels=3)
+    model = transformers.Gemma3ForSequenceClassification(config).eval()
+    pad_with(model, 7)
+    assert pools_last_token(model)
+    ids = torch.tensor([[9, 10, 11, 12, 13], [9, 10, 11, 7, 7]])
+    with torch.no_grad():
+        padded = model(input_ids=ids, attention_mask=(ids != 7).long()).logits
+        torch.testing.assert_close(padded[1:], model(input_ids=ids[1:, :3]).logits, atol=1e-5, rtol=1e-5)
 
 
 STILL = {

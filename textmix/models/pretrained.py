@@ -45,8 +45,7 @@ def load_pretrained(config: Config, splits: Splits, labels: dict[str, Any]) -> L
     """
     loaded = load_weights(AutoModelForSequenceClassification, "sequence classifier", config.model, labels)
     check_length(loaded.model, config.data.max_length)
-    # Decoders pool at the last token that is no padding: theirs must be the tokenizer's.
-    loaded.model.config.pad_token_id = splits.processor.pad_token_id
+    pad_with(loaded.model, splits.processor.pad_token_id)
     return loaded
 
 
@@ -141,6 +140,15 @@ def max_positions(model: PreTrainedModel) -> int | None:
         if isinstance(module, nn.Embedding) and module.num_embeddings == limit and module.padding_idx is not None:
             return limit - module.padding_idx - 1
     return limit
+
+
+def pad_with(model: PreTrainedModel, token_id: int) -> None:
+    """Tell `model` its tokenizer's token of padding: decoders pool at the last token that is none.
+
+    Models of more than texts (Gemma 3) look for it in the configuration of their text half.
+    """
+    for config in (model.config, model.config.get_text_config()):
+        config.pad_token_id = token_id
 
 
 def recompute_activations(model: PreTrainedModel) -> None:
