@@ -1,6 +1,7 @@
 import json
 import math
 import re
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from textmix.data import load_splits
 from textmix.engine import fit, predict_logits, seed_generators
 from textmix.errors import RunError
 from textmix.metrics import nll
-from textmix.mixup import Mixup
+from textmix.mixup import Mixup, draw
 from textmix.models.build import build_model
 
 
@@ -132,6 +133,28 @@ def test_the_learning_rate_it_says_is_that_of_the_step(config, tmp_path):
 def test_mixing_starts_and_ends_with_its_epochs():
     config = Config(mixup=MixupConfig(alpha=0.4, start_epoch=1, off_last_epochs=2), train=TrainConfig(epochs=5))
     assert [config.mixup.of_epoch(epoch, 5).alpha for epoch in range(5)] == [0, 0.4, 0.4, 0, 0]
+
+
+def test_every_micro_batch_of_every_epoch_has_a_mix_of_its_own(config, tmp_path):
+    """Numbered within its epoch, so that a run that goes on draws it again."""
+    drawn = []
+
+    class Noting(Mixup):
+        @contextmanager
+        def applied(self, mix, batch):
+            drawn.append(mix.weight.item())
+            with super().applied(mix, batch) as inputs:
+                yield inputs
+
+    config = replace(config, mixup=MixupConfig(alpha=1.0), train=replace(config.train, epochs=2, batch_size=100))
+    config = replace(config, train=replace(config.train, gradient_accumulation_steps=2), seed=7)
+    splits = load_splits(config)
+    model = build_model(config, splits)
+    (tmp_path / "run").mkdir()
+    fit(Accelerator(), model, Noting(model), splits, config, tmp_path / "run")
+    places = [(epoch, step, size) for epoch in (0, 1) for step, size in enumerate((100, 100, 100, 1))]
+    expected = [draw(config.mixup, size, seed=(7, epoch, step, 0)).weight.item() for epoch, step, size in places]
+    assert drawn == expected
 
 
 def test_a_lstm_trains_mixed(config, tmp_path):
