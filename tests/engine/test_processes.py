@@ -142,15 +142,15 @@ def test_a_loss_that_is_no_number_on_one_process_stops_all(topics, tmp_path):
 def test_one_process_short_of_memory_makes_all_take_smaller_pieces(plain, topics, tmp_path):
     """The rows of every step stay the same, and so do the weights; a resumed run keeps what was found."""
     folder = tmp_path / "run"
-    argv = command(topics, folder, *PLAIN, "--train.batch_size", "8", "--train.auto_batch", "true")
-    processes = ranks.start(2, folder.with_suffix(".log"), ranks.short_of_memory, argv, 1, 4)
+    argv = command(topics, folder, *PLAIN, "--train.batch_size", "10", "--train.auto_batch", "true")
+    processes = ranks.start(2, folder.with_suffix(".log"), ranks.short_of_memory, argv, 1, 5)
     assert ranks.join(processes) == [0, 0], said(folder, 1)
     assert "out of memory at step 1 (epoch 1), in a batch of " in said(folder)
-    assert "goes on with train.batch_size 4 and train.gradient_accumulation_steps 6" in said(folder)
+    assert "goes on with train.batch_size 5 and train.gradient_accumulation_steps 6" in said(folder)
     for name, value in weights(plain[1]).items():
         np.testing.assert_allclose(weights(folder)[name], value, atol=1e-5, rtol=0, err_msg=name)
     summary = json.loads((folder / "summary.json").read_text())
-    assert (summary["batch_size"], summary["gradient_accumulation_steps"]) == (4, 6)
+    assert (summary["batch_size"], summary["gradient_accumulation_steps"]) == (5, 6)
 
 
 def test_uneven_data_lose_nothing(topics, tmp_path):
