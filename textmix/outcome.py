@@ -196,6 +196,7 @@ def _facts(config: Config, splits: Splits, model: PreTrainedModel, fitted: FitRe
         "steps": fitted.steps,
         "seconds": round(fitted.seconds, 3),
         "examples_per_second": round(fitted.examples_per_second, 2),
+        "precision": fitted.precision,
         "batch_size": fitted.batch_size,
         "gradient_accumulation_steps": fitted.gradient_accumulation_steps,
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in PACKAGES}},

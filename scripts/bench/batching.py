@@ -41,8 +41,8 @@ def in_turn(folder: str, model: str, precision: str, steps: int) -> Result:
     from prepared import minilm, prepare, words
 
     from textmix.data import epoch_batches
-    from textmix.engine.optimization import make_optimizer, make_schedule
-    from textmix.engine.steps import Forward, Learner, optimizer_step, windows
+    from textmix.engine.learner import make_learner
+    from textmix.engine.steps import optimizer_step, windows
 
     threads = torch.get_num_threads()
     configure = minilm(Path(folder), "trec", 0.4, precision=precision, threads=threads)
@@ -50,16 +50,8 @@ def in_turn(folder: str, model: str, precision: str, steps: int) -> Result:
         configure = words(Path(folder), model, 0.4, precision=precision, threads=threads)
     ready = prepare(configure)
     config, examples = ready.config, ready.splits.train
-    optimizer = make_optimizer(ready.model, config.train)
-    learner = Learner(
-        accelerator=ready.accelerator,
-        forward=ready.accelerator.prepare_model(Forward(ready.model, ready.mixup)).train(),
-        optimizer=ready.accelerator.prepare_optimizer(optimizer),
-        schedule=make_schedule(optimizer, config.train, steps),
-        config=config,
-        class_weights=None,
-        num_classes=len(ready.splits.label_names),
-    )
+    learner = make_learner(ready.accelerator, ready.model, ready.mixup, ready.splits, config)
+    learner.forward.train()
     begin = time.perf_counter()
     plan = epoch_batches(examples.lengths, config.train.batch_size, seed=0, epoch=0, length_buckets=True)
     planning = (time.perf_counter() - begin) / len(plan)

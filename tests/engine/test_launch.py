@@ -3,10 +3,12 @@ import os
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import DistributedType
 
 from textmix.config import TrainConfig
 from textmix.engine import start
+from textmix.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +55,12 @@ def test_threads_are_shared_among_the_processes_of_a_machine(monkeypatch, caplog
     start(TrainConfig(threads=3))
     assert torch.get_num_threads() == 3
     assert "3 thread(s)" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "MEGATRON_LM"])
+def test_a_model_cut_up_between_processes_is_refused(monkeypatch, kind):
+    """As accelerate says it of GPUs; on CPUs it never cuts a model up."""
+    start(TrainConfig())
+    monkeypatch.setitem(PartialState._shared_state, "distributed_type", DistributedType[kind])
+    with pytest.raises(InputError, match=f"got {kind}.*MixupTrainer"):
+        start(TrainConfig())

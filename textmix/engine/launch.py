@@ -8,21 +8,33 @@ import sys
 import torch
 import transformers
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 
 from textmix.config import TrainConfig
+from textmix.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 _PRECISION = {"launcher": None, "fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+_SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
+"""Ways to cut a model up, under which weights can't be saved, chosen and restored as the loop does it."""
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1
 """What glibc's mallopt calls them."""
 
 
 def start(config: TrainConfig) -> Accelerator:
-    """Join the other processes, choose device and precision, and set the number of threads."""
+    """Join the other processes, choose device and precision, and set the number of threads.
+
+    :raises InputError: accelerate was told to cut the model up between the processes.
+    """
     _keep_memory()
     precision = _natural_precision() if config.precision == "auto" else _PRECISION[config.precision]
     accelerator = Accelerator(mixed_precision=precision)
+    if accelerator.distributed_type in _SHARDED:
+        raise InputError(
+            f"accelerate: expected one process or data parallelism, got {accelerator.distributed_type.value}, which cuts "
+            "the model up; launch without it, or train with textmix.trainer.MixupTrainer."
+        )
     # The launcher sets OMP_NUM_THREADS=1 without being asked, which would leave cores idle: decided here instead.
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // here))
@@ -34,9 +46,14 @@ def start(config: TrainConfig) -> Accelerator:
         accelerator.num_processes,
         accelerator.device,
         torch.get_num_threads(),
-        "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision,
+        precision_of(accelerator),
     )
     return accelerator
+
+
+def precision_of(accelerator: Accelerator) -> str:
+    """Return the precision of training: fp32, bf16 or fp16."""
+    return "fp32" if accelerator.mixed_precision == "no" else str(accelerator.mixed_precision)
 
 
 def _natural_precision() -> str:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from textmix.config import Config, TrainConfig
 from textmix.data import Splits
+from textmix.engine.launch import precision_of
 from textmix.engine.learner import batches_of_epoch, make_learner, steps_per_epoch
 from textmix.engine.memory import step_in_memory
 from textmix.engine.optimization import total_steps
@@ -39,9 +40,11 @@ class FitResult:
     steps: int
     """Optimizer steps taken."""
     seconds: float
-    """Wall-clock seconds of training, without evaluations."""
+    """Wall-clock seconds of training, checkpoints included, evaluations not."""
     examples_per_second: float
     """Training examples over these seconds."""
+    precision: str
+    """Precision of training: fp32, bf16 or fp16."""
     batch_size: int
     """Rows of a micro-batch on each process at the end: fewer than configured where memory was too small for them."""
     gradient_accumulation_steps: int
@@ -88,17 +91,18 @@ def fit(
             _stop_if_asked(run, agreed(accelerator, request))
         load_best(accelerator, model, progress, run_dir)
     record.close()
-    return _result(progress, train)
+    return _result(accelerator, progress, record.seconds, train)
 
 
-def _result(progress: Progress, train: TrainConfig) -> FitResult:
+def _result(accelerator: Accelerator, progress: Progress, seconds: float, train: TrainConfig) -> FitResult:
     parts = math.ceil(train.batch_size / progress.batch_size)
     return FitResult(
         epochs=progress.epoch,
         best_epoch=progress.best_epoch,
         steps=progress.step,
-        seconds=progress.seconds,
-        examples_per_second=progress.examples / progress.seconds,
+        seconds=seconds,
+        examples_per_second=progress.examples / seconds,
+        precision=precision_of(accelerator),
         batch_size=progress.batch_size,
         gradient_accumulation_steps=train.gradient_accumulation_steps * parts,
     )
