@@ -32,8 +32,8 @@ def start(config: TrainConfig) -> Accelerator:
     accelerator = Accelerator(mixed_precision=precision)
     if accelerator.distributed_type in _SHARDED:
         raise InputError(
-            f"accelerate: expected one process or data parallelism, got {accelerator.distributed_type.value}, which cuts the "
-            "model up; launch without it, or train with textmix.trainer.MixupTrainer."
+            f"accelerate: expected one process or data parallelism, got {accelerator.distributed_type.value}, which "
+            "cuts the model up; launch without it, or train with textmix.trainer.MixupTrainer."
         )
     # The launcher sets OMP_NUM_THREADS=1 without being asked, which would leave cores idle: decided here instead.
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
