@@ -19,10 +19,10 @@ from textmix.engine.learner import batches_of_epoch, make_learner, steps_per_epo
 from textmix.engine.optimization import total_steps
 from textmix.engine.steps import optimizer_step, windows
 from textmix.errors import InputError
+from textmix.held_out import check_sizes
 from textmix.mixup import Mixup
 from textmix.models.build import build_model
 from textmix.models.pretrained import fit_padding, max_positions, proof_example
-from textmix.outcome import check_sizes
 from textmix.report import text_table
 
 _STEPS = 6

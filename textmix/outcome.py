@@ -6,37 +6,28 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from accelerate import Accelerator
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix import predictions as predictions_files
-from textmix.config import NOISE_EMBEDDINGS, PACKAGED, Config
-from textmix.data import Examples, Splits
-from textmix.engine import FitResult, predict
-from textmix.engine.reading import read_batches
-from textmix.errors import InputError
+from textmix.config import Config
+from textmix.data import Splits
+from textmix.engine import FitResult
 from textmix.export import Saveable, bake, base_license, push_to_hub, save_model
-from textmix.mixup import EmbeddingNoise
 from textmix.models.adapters import merge_adapters
-from textmix.predictions import Predictions
+from textmix.predictions import OOD_PREFIX, Predictions
 from textmix.predictions.thumbnails import THUMBNAILS
 from textmix.report import make_report, metric_rows, read_summary, summarise, text_table
 from textmix.report.details import worst_mistakes
-from textmix.report.material import OOD_PREFIX, as_written, write_summary
+from textmix.report.material import as_written, write_summary
 from textmix.temperature import Temperature
 
 logger = logging.getLogger(__name__)
-
-MOMENT_EXAMPLES = 1_000
-"""Training examples on which the mean and deviation of the embeddings are measured."""
 
 PACKAGES = ("textmix", "torch", "transformers", "datasets", "tokenizers", "accelerate", "numpy", "scipy")
 
@@ -56,7 +47,7 @@ def save(
     the temperature part of the last layer where the configuration asks for it.
 
     :param predictions: on `validation`, on `test` where there is one, and on sets outside the classes
-        (:func:`ood_name`).
+        (:func:`textmix.held_out.ood_name`).
     :raises InputError: the temperature can't be baked into this model.
     :raises RunError: the upload failed; everything is written then.
     """
@@ -77,41 +68,6 @@ def save(
         logger.info("Uploaded: %s", push_to_hub(folder, config.export))
 
 
-def predict_all(
-    accelerator: Accelerator,
-    model: PreTrainedModel,
-    splits: Splits,
-    outside: Mapping[str, Examples],
-    noise: EmbeddingNoise | None,
-    config: Config,
-) -> dict[str, Predictions]:
-    """Return the predictions on `validation`, on `test` where there is one, and on the sets outside the classes.
-
-    :param outside: by name (:func:`ood_name`). :param noise: for the set whose embeddings are noise, where there is
-        one.
-    """
-
-    def predicted(examples: Examples) -> Predictions:
-        batch_size, workers = config.train.eval_batch_size, config.train.workers
-        return predict(accelerator, model, examples, splits.label_names, batch_size, workers)
-
-    sets = {"validation": splits.validation, **({} if splits.test is None else {"test": splits.test}), **outside}
-    blank = sets.pop(ood_name(NOISE_EMBEDDINGS), None)
-    predictions = {name: predicted(examples) for name, examples in sets.items()}
-    if noise is not None and blank is not None:
-        with noise.like(_some_batches(splits.train, config, accelerator.device), config.seed):
-            predictions[ood_name(NOISE_EMBEDDINGS)] = predicted(blank)
-    return predictions
-
-
-def _some_batches(examples: Examples, config: Config, device: torch.device) -> Iterator[dict[str, Tensor]]:
-    """Yield batches of examples drawn from all, enough to measure their embeddings."""
-    drawn = np.random.default_rng(config.seed).permutation(len(examples))[:MOMENT_EXAMPLES]
-    plan = np.array_split(drawn, -(-len(drawn) // config.train.eval_batch_size))
-    for batch in read_batches(examples, plan, device, 0):
-        yield {name: values for name, values in batch.items() if name != "labels"}
-
-
 def _save_thumbnails(folder: Path, splits: Splits, predictions: Mapping[str, Predictions]) -> None:
     """Keep what there is to see of the mistakes that the report shows."""
     name, examples = ("validation", splits.validation) if splits.test is None else ("test", splits.test)
@@ -121,41 +77,6 @@ def _save_thumbnails(folder: Path, splits: Splits, predictions: Mapping[str, Pre
         ids = [predictions[name].ids[row] for row in rows]
         path = folder / "predictions" / THUMBNAILS
         predictions_files.save_thumbnails(dict(zip(ids, pictures, strict=True)), path)
-
-
-def check_sizes(splits: Splits, source: str) -> None:
-    """Refuse splits of which no summary could be made, before any time is spent on them.
-
-    :raises InputError: a split that is measured holds a single example.
-    """
-    for name, part in (("validation", splits.validation), ("test", splits.test)):
-        if part is not None and len(part) < 2:
-            raise InputError(
-                f"{source}: expected at least two examples for {name}, got {len(part)}, of which no interval can be "
-                "given; add some, or raise data.validation_fraction."
-            )
-
-
-def ood_names(paths: Sequence[str]) -> dict[str, str]:
-    """Return name -> source of the sets outside the classes.
-
-    :raises InputError: two would have the same name.
-    """
-    names: dict[str, str] = {}
-    for path in paths:
-        other = names.setdefault(ood_name(path), path)
-        if other is not path or paths.count(path) > 1:
-            raise InputError(f"eval.ood: expected sources whose names differ, got {other!r} and {path!r}; rename one.")
-    return names
-
-
-def ood_name(path: str) -> str:
-    """Name a set outside the classes after its source, as a file can be named.
-
-    >>> ood_name("packaged:bbc"), ood_name("../data/imdb/"), ood_name("fancyzhx/ag_news")
-    ('ood_bbc', 'ood_imdb', 'ood_ag_news')
-    """
-    return OOD_PREFIX + re.sub(r"[^\w.-]", "_", Path(path.removeprefix(PACKAGED)).name)
 
 
 def tell(folder: Path, state: str) -> None:

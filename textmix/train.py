@@ -28,23 +28,24 @@ def run(config: Config, folder: Path) -> None:
     # Imported here, so that --help answers without torch.
     import torch
 
-    from textmix import outcome, run_folder
+    from textmix import held_out, run_folder
     from textmix.data import load_outside, load_splits
     from textmix.engine import fit, seed_generators, start
     from textmix.losses import check_loss
     from textmix.mixup import EmbeddingNoise, Mixup
     from textmix.models.build import build_model
     from textmix.models.pretrained import fit_padding, proof_example
-    from textmix.temperature import fit_temperature
 
     if run_folder.is_finished(folder, config):
-        outcome.tell(folder, "this run is finished already")
+        from textmix.outcome import tell
+
+        tell(folder, "this run is finished already")
         return
-    ood = outcome.ood_names(config.eval.ood)
+    ood = held_out.ood_names(config.eval.ood)
     accelerator = start(config.train)
     with accelerator.main_process_first():  # the others find its tokens in the cache
         splits = load_splits(config)
-        outcome.check_sizes(splits, config.data.path)
+        held_out.check_sizes(splits, config.data.path)
         outside = {name: load_outside(path, config, splits) for name, path in ood.items()}
     check_loss(config.loss, torch.from_numpy(splits.class_counts))
     seed_generators(config.seed)
@@ -57,8 +58,12 @@ def run(config: Config, folder: Path) -> None:
     with run_folder.working_in(folder, config, writes=accelerator.is_main_process):
         fitted = fit(accelerator, model, mixup, splits, config, folder)
         mixup.remove()
-        predictions = outcome.predict_all(accelerator, model, splits, outside, noise, config)
+        predictions = held_out.predict_all(accelerator, model, splits, outside, noise, config)
         if accelerator.is_main_process:
+            # Imported late: what draws the report takes a second, which nobody should wait for before the first step.
+            from textmix import outcome
+            from textmix.temperature import fit_temperature
+
             val = predictions["validation"]
             temperature = fit_temperature(val.logits, val.labels) if config.calibration.temperature else None
             outcome.save(folder, config, splits, model, fitted, predictions, temperature)

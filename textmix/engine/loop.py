@@ -19,6 +19,7 @@ from textmix.engine.predict import predict_logits
 from textmix.engine.progress import Progress, at_start, load_best, restore, save
 from textmix.engine.randomness import seed_generators
 from textmix.engine.record import Recorder
+from textmix.engine.rows import WholeTable, trained_rows
 from textmix.engine.steps import Learner, Window, windows
 from textmix.engine.stop import StopRequest, agreed, leave, others_alive, stop_requests
 from textmix.errors import RunError
@@ -58,6 +59,7 @@ class _Run:
     learner: Learner
     model: PreTrainedModel
     splits: Splits
+    whole_table: WholeTable
     record: Recorder
     progress: Progress
     request: StopRequest
@@ -77,21 +79,25 @@ def fit(
     """
     train = config.train
     seed_generators(config.seed, accelerator.process_index)  # dropout differs between the processes, the weights do not
-    learner = make_learner(accelerator, model, mixup, splits, config)
-    progress = restore(learner, model, at_start(learner, splits), run_dir)
-    steps = total_steps(train, steps_per_epoch(accelerator, splits, train))
-    record = Recorder(run_dir, steps, progress, accelerator.is_main_process)
-    with stop_requests() as request, others_alive(accelerator, progress):
-        run = _Run(learner, model, splits, record, progress, request, run_dir)
-        if progress.step == 0:
-            _validate(run)
-        while not _over(progress, train):
-            _train_epoch(run)
-            _end_epoch(run)
-            _stop_if_asked(run, agreed(accelerator, request))
-        load_best(accelerator, model, progress, run_dir)
+    with trained_rows(model.to(accelerator.device), splits) as whole_table:
+        learner = make_learner(accelerator, model, mixup, splits, config)
+        progress = restore(learner, model, at_start(learner, splits), run_dir)
+        steps = total_steps(train, steps_per_epoch(accelerator, splits, train))
+        record = Recorder(run_dir, steps, progress, accelerator.is_main_process)
+        with stop_requests() as request, others_alive(accelerator, progress):
+            _train(_Run(learner, model, splits, whole_table, record, progress, request, run_dir))
+            load_best(accelerator, model, progress, run_dir)
     record.close()
     return _result(accelerator, progress, record.seconds, train)
+
+
+def _train(run: _Run) -> None:
+    if run.progress.step == 0:
+        _validate(run)
+    while not _over(run.progress, run.learner.config.train):
+        _train_epoch(run)
+        _end_epoch(run)
+        _stop_if_asked(run, agreed(run.learner.accelerator, run.request))
 
 
 def _result(accelerator: Accelerator, progress: Progress, seconds: float, train: TrainConfig) -> FitResult:
@@ -215,7 +221,7 @@ def _log(run: _Run) -> None:
 def _validate(run: _Run) -> dict[str, float]:
     learner, examples, progress = run.learner, run.splits.validation, run.progress
     train = learner.config.train
-    with run.record.evaluation():
+    with run.record.evaluation(), run.whole_table():
         broadcast(list(run.model.buffers()))  # batch statistics: those of the process whose weights are saved
         logits = predict_logits(learner.accelerator, run.model, examples, train.eval_batch_size, train.workers)
         state = CalibrationState(learner.config.eval.bins)

@@ -111,6 +111,8 @@ def restore(learner: Learner, model: PreTrainedModel, start: Progress, run_dir: 
 
 def load_best(accelerator: Accelerator, model: PreTrainedModel, progress: Progress, run_dir: Path) -> None:
     """Put the best weights into `model`, on every process those that the main one reads."""
+    if progress.best_step == progress.step:
+        return  # it has them
     if accelerator.is_main_process:
         source = checkpoint.place(run_dir / CHECKPOINTS, progress.best_step)
         load_model(model, source / _MODEL)

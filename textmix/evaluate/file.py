@@ -10,9 +10,9 @@ import numpy as np
 from textmix.config import EvalConfig
 from textmix.errors import InputError
 from textmix.options import EvaluateConfig
-from textmix.predictions import Predictions, aligned, load
+from textmix.predictions import OOD_PREFIX, Predictions, aligned, load
 from textmix.report import Material, metric_rows, summarise, text_table, write_report
-from textmix.report.material import OOD_PREFIX, write_summary
+from textmix.report.material import write_summary
 from textmix.temperature import fit_temperature
 
 LOST = "The energy score is missing: probabilities do not tell the size of the logits."

@@ -17,6 +17,8 @@ LOGIT = "logit_"
 """Prefix of the columns that hold logits, followed by the label's name."""
 UNLABELLED = -1
 """Label of every example of a set that lies outside the classes (out of distribution)."""
+OOD_PREFIX = "ood_"
+"""Prefix of the names of files with predictions on such sets."""
 
 
 @dataclass(frozen=True)

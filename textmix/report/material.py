@@ -14,11 +14,8 @@ import yaml
 from textmix.errors import InputError
 from textmix.figures.density import Epoch
 from textmix.files import write_text
-from textmix.predictions import Predictions, load, load_thumbnails
+from textmix.predictions import OOD_PREFIX, Predictions, load, load_thumbnails
 from textmix.predictions.thumbnails import THUMBNAILS
-
-OOD_PREFIX = "ood_"
-"""Prefix of the prediction files of sets that lie outside the classes."""
 
 
 @dataclass(frozen=True)

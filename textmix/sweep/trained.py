@@ -6,9 +6,8 @@ from pathlib import Path
 
 from textmix.metrics.examples import FloatArray
 from textmix.ood import msp
-from textmix.predictions import Predictions, load
+from textmix.predictions import OOD_PREFIX, Predictions, load
 from textmix.report import read_summary
-from textmix.report.material import OOD_PREFIX
 from textmix.sweep.grid import Run
 from textmix.temperature import apply_temperature
 
