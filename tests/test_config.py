@@ -51,7 +51,7 @@ def test_every_field_says_what_it_is():
         (lambda: LossConfig(class_weights=(1.0, 0.0)), "loss.class_weights: expected finite weights > 0"),
         (lambda: TrainConfig(epochs=0), "train.epochs: expected an integer >= 1, got 0"),
         (lambda: TrainConfig(max_steps=0), "train.max_steps: expected an integer >= 1, or null, got 0"),
-        (lambda: TrainConfig(learning_rate=0.0), "train.learning_rate: expected a finite number > 0, got 0.0"),
+        (lambda: TrainConfig(learning_rate=0.0), "train.learning_rate: expected a finite number > 0, or null, got 0.0"),
         (lambda: TrainConfig(warmup=1.5), r"train.warmup: expected a share in \[0, 1\], got 1.5"),
         (lambda: Config(data=DataConfig(image_column="image")), "model.name: expected one of vgg16, .* got 'cnn'"),
         (lambda: Config(model=ModelConfig(name="vgg16")), "model.name: expected one of cnn, lstm, .* got 'vgg16'"),

@@ -97,7 +97,7 @@ def _describe_model(model: PreTrainedModel, splits: Splits, config: Config) -> s
 
 def _prove(model: PreTrainedModel, splits: Splits, config: Config) -> tuple[Mixup, str]:
     """Attach the mixing and tell where it is; where nothing is to be mixed, only whether it could be."""
-    site, example = config.mixup.site, proof_example(splits.train)
+    site, example = config.mixup_site, proof_example(splits.train)
     if config.mixup.active:
         begin = time.perf_counter()
         mixup = Mixup(model, site, example=example)

@@ -18,6 +18,7 @@ from textmix import predictions as predictions_files
 from textmix.config import Config
 from textmix.data import Splits
 from textmix.engine import FitResult
+from textmix.errors import InputError
 from textmix.export import Saveable, bake, base_license, push_to_hub, save_model
 from textmix.models.adapters import merge_adapters
 from textmix.predictions import OOD_PREFIX, Predictions
@@ -48,7 +49,6 @@ def save(
 
     :param predictions: on `validation`, on `test` where there is one, and on sets outside the classes
         (:func:`textmix.held_out.ood_name`).
-    :raises InputError: the temperature can't be baked into this model.
     :raises RunError: the upload failed; everything is written then.
     """
     for name, part in predictions.items():
@@ -87,11 +87,15 @@ def tell(folder: Path, state: str) -> None:
 
 
 def _bake(model: PreTrainedModel, temperature: Temperature, splits: Splits) -> bool:
-    """Bake the temperature into `model` and tell whether there was one worth it."""
+    """Bake the temperature into `model` and tell whether that could be done."""
     if temperature.at_bound:
         logger.warning("calibration.bake: the model is saved as it was trained, for %s.", temperature.reason)
         return False
-    bake(model, temperature.value, splits.validation.batch(np.arange(min(8, len(splits.validation)))))
+    try:
+        bake(model, temperature.value, splits.validation.batch(np.arange(min(8, len(splits.validation)))))
+    except InputError as error:
+        logger.warning("%s", error)  # hours of training are not lost for it
+        return False
     return True
 
 

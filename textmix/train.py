@@ -52,7 +52,7 @@ def run(config: Config, folder: Path) -> None:
     model = build_model(config, splits)
     splits = fit_padding(model, splits)
     example = proof_example(splits.train)
-    mixup = Mixup(model, config.mixup.site if config.mixup.active else "none", example=example)
+    mixup = Mixup(model, config.mixup_site if config.mixup.active else "none", example=example)
     noise = EmbeddingNoise(model, example=example) if NOISE_EMBEDDINGS in config.eval.ood else None
 
     with run_folder.working_in(folder, config, writes=accelerator.is_main_process):

@@ -16,10 +16,10 @@ from pathlib import Path
 from corpora import source_of, subset
 from harness import ROUNDS, Call, Claim, Effort, Result, alternate, call, command, comparison
 
-EPOCHS: dict[Effort, int] = {"full": 4, "quick": 2, "smallest": 2}
+EPOCHS: dict[Effort, int] = {"full": 3, "quick": 2, "smallest": 2}
 """Epochs of a run; the first warms up and is not counted."""
 TEXTS: dict[Effort, int] = {"full": 5_452, "quick": 5_452, "smallest": 60}
-SWEPT_EPOCHS: dict[Effort, int] = {"full": 6, "quick": 3, "smallest": 1}
+SWEPT_EPOCHS: dict[Effort, int] = {"full": 4, "quick": 3, "smallest": 1}
 """Epochs of each run of the sweep."""
 LIMITS = {"cnn": 1.5, "lstm": None}
 """Seconds of an epoch, at most."""

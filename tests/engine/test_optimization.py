@@ -9,7 +9,7 @@ from textmix.engine.optimization import make_optimizer, make_schedule, total_ste
 def rates(config, steps_per_epoch):
     """Return the learning rate of every optimizer step of a run."""
     model = nn.Linear(2, 2)
-    optimizer = make_optimizer(model, config)
+    optimizer = make_optimizer(model, config, config.learning_rate)
     schedule = make_schedule(optimizer, config, steps_per_epoch)
     seen = []
     for _ in range(total_steps(config, steps_per_epoch)):
@@ -54,7 +54,7 @@ def test_max_steps_ends_the_schedule_early():
 def test_every_optimizer_lowers_a_loss(name):
     torch.manual_seed(0)
     model, inputs, targets = nn.Linear(3, 2), torch.randn(64, 3), torch.randint(2, (64,))
-    optimizer = make_optimizer(model, TrainConfig(optimizer=name, learning_rate=0.1))
+    optimizer = make_optimizer(model, TrainConfig(optimizer=name), 0.1)
     losses = []
     for _ in range(30):
         loss = nn.functional.cross_entropy(model(inputs), targets)
@@ -68,7 +68,7 @@ def test_every_optimizer_lowers_a_loss(name):
 def test_weight_decay_spares_biases_and_normalisation_and_frozen_weights_are_left_out():
     model = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
     model[2].weight.requires_grad_(requires_grad=False)
-    decayed, spared = make_optimizer(model, TrainConfig(weight_decay=0.01)).param_groups
+    decayed, spared = make_optimizer(model, TrainConfig(weight_decay=0.01), 1e-3).param_groups
     assert [p.shape for p in decayed["params"]] == [(4, 3)]
     assert decayed["weight_decay"] == 0.01
     assert len(spared["params"]) == 4

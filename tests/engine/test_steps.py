@@ -34,7 +34,7 @@ def make_learner(config, splits):
     torch.manual_seed(0)
     model = build_model(config, splits)
     mixup = Mixup(model, config.mixup.site if config.mixup.active else "none")
-    optimizer = make_optimizer(model, config.train)
+    optimizer = make_optimizer(model, config.train, config.learning_rate)
     weights = resolve_class_weights(config.loss, torch.from_numpy(np.bincount(splits.train.labels)))
     forward = Forward(model, mixup)
     schedule = make_schedule(optimizer, config.train, 100)

@@ -36,12 +36,8 @@ class CalibrationConfig:
 
     temperature: bool = True
     """Fit a temperature on the validation split and report calibrated metrics beside the raw ones."""
-    bake: bool = False
-    """Divide the saved model's last layer by the temperature, so that everyone who loads it gets calibrated numbers."""
-
-    def __post_init__(self) -> None:
-        check(self.temperature or not self.bake, "calibration.bake", "false where calibration.temperature is false",
-               self.bake)  # fmt: skip
+    bake: bool = True
+    """Divide the saved model's last layer by that temperature, so that everyone who loads it gets calibrated numbers."""
 
 
 @dataclass(frozen=True)
@@ -101,3 +97,14 @@ class Config:
         clean = self.mixup.start_epoch + self.mixup.off_last_epochs
         check(not self.mixup.active or clean < self.train.epochs, "mixup.off_last_epochs",
                f"less than train.epochs ({self.train.epochs}) together with mixup.start_epoch", clean)  # fmt: skip
+
+    @property
+    def mixup_site(self) -> str:
+        """Where inputs are mixed while mixing is active."""
+        return self.mixup.site or {"texts": "embedding", "images": "input"}[self.data.kind]
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak learning rate: what `train.learning_rate` says, else what suits the model."""
+        usual = 5e-5 if self.model.name == "pretrained" else 1e-3
+        return usual if self.train.learning_rate is None else self.train.learning_rate

@@ -10,9 +10,9 @@ from textmix.config.bounds import check
 class MixupConfig:
     """How pairs are mixed (Thulasidasan et al. 2019, section 2)."""
 
-    site: str = "embedding"
+    site: str | None = None
     """Where inputs are mixed: none, embedding (texts), input (the pixels of images), hidden:<k>, hidden:random[a,b,c],
-    head, or a dotted module path."""
+    head, or a dotted module path; null is embedding for texts and input for images."""
     alpha: float = 0.0
     """lambda ~ Beta(alpha, alpha); 0 trains without mixing."""
     labels: Literal["soft", "dominant"] = "soft"
@@ -27,7 +27,7 @@ class MixupConfig:
     """Train on clean batches in the last epochs."""
 
     def __post_init__(self) -> None:
-        check(bool(self.site), "mixup.site", "none, embedding, hidden:<k>, head or a module path", self.site)
+        check(self.site != "", "mixup.site", "none, embedding, hidden:<k>, head, a module path or null", self.site)
         check(0 <= self.alpha < float("inf"), "mixup.alpha", "a finite number >= 0", self.alpha)
         check(0 <= self.clean_weight < float("inf"), "mixup.clean_weight", "a finite number >= 0", self.clean_weight)
         check(self.start_epoch >= 0, "mixup.start_epoch", "an integer >= 0", self.start_epoch)
@@ -84,8 +84,8 @@ class TrainConfig:
     doubled, as often as it takes, and stay there. Rows are then mixed with those of a smaller batch."""
     optimizer: Literal["adamw", "adam", "sgd", "adadelta"] = "adamw"
     """Optimizer; sgd uses Nesterov momentum."""
-    learning_rate: float = 1e-3
-    """Peak learning rate."""
+    learning_rate: float | None = None
+    """Peak learning rate; null is 1e-3, and 5e-5 for a pretrained model."""
     momentum: float = 0.9
     """Momentum of sgd."""
     weight_decay: float = 0.0
@@ -128,7 +128,8 @@ class TrainConfig:
         for key in ("max_steps", "patience", "threads", "checkpoint_every"):
             value = vars(self)[key]
             check(value is None or value >= 1, f"train.{key}", "an integer >= 1, or null", value)
-        check(0 < self.learning_rate < float("inf"), "train.learning_rate", "a finite number > 0", self.learning_rate)
+        rate_ok = self.learning_rate is None or 0 < self.learning_rate < float("inf")
+        check(rate_ok, "train.learning_rate", "a finite number > 0, or null", self.learning_rate)
         check(0 <= self.momentum < 1, "train.momentum", "a number in [0, 1)", self.momentum)
         check(0 <= self.weight_decay < float("inf"), "train.weight_decay", "a finite number >= 0", self.weight_decay)
         check(0 <= self.warmup <= 1, "train.warmup", "a share in [0, 1]", self.warmup)

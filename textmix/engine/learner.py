@@ -22,7 +22,7 @@ def make_learner(
     weights = resolve_class_weights(config.loss, torch.from_numpy(splits.class_counts))
     # Moved first: an optimizer made before would hold the parameters of another device.
     forward = accelerator.prepare_model(Forward(model.to(accelerator.device), mixup))
-    optimizer = make_optimizer(model, config.train)
+    optimizer = make_optimizer(model, config.train, config.learning_rate)
     schedule = make_schedule(optimizer, config.train, steps_per_epoch(accelerator, splits, config.train))
     return Learner(
         accelerator=accelerator,

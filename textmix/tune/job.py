@@ -157,14 +157,14 @@ class Search:
         summary = read_summary(run)
         for metric in _METRICS:
             trial.set_user_attr(metric, summary["validation"][metric])
-        value = _objective(run, summary, baked=self.config.calibration.bake)
+        value = _objective(run, summary)
         self.study.tell(trial, value)
         return value
 
 
-def _objective(run: Path, summary: Mapping[str, Any], *, baked: bool) -> float:
+def _objective(run: Path, summary: Mapping[str, Any]) -> float:
     """Return the validation NLL of a run's model as it would be saved."""
-    if not baked:
+    if not summary["baked"]:
         return float(summary["validation"]["nll"])
     validation = load(run / "predictions" / "validation.parquet")
     return nll(apply_temperature(validation.logits, summary["temperature"]), validation.labels)
