@@ -57,7 +57,9 @@ def test_every_field_says_what_it_is():
         (lambda: Config(model=ModelConfig(name="vgg16")), "model.name: expected one of cnn, lstm, .* got 'vgg16'"),
         (
             lambda: Config(
-                data=DataConfig(image_column="image"), model=ModelConfig(name="vgg16"), mixup=MixupConfig(alpha=0.3)
+                data=DataConfig(image_column="image"),
+                model=ModelConfig(name="vgg16"),
+                mixup=MixupConfig(alpha=0.3, site="embedding"),
             ),
             r"mixup.site: expected input \(the pixels\), .* for images, got 'embedding'",
         ),
@@ -94,3 +96,15 @@ def test_some_epoch_must_be_mixed():
     Config(mixup=mixup, train=TrainConfig(epochs=6))
     with pytest.raises(InputError, match=r"mixup.off_last_epochs: expected less than train.epochs"):
         Config(mixup=mixup, train=TrainConfig(epochs=5))
+
+
+def test_a_learning_rate_that_suits_the_model():
+    pretrained = ModelConfig(name="pretrained", path="bert-base-uncased")
+    assert (Config().learning_rate, Config(model=pretrained).learning_rate) == (1e-3, 5e-5)
+    assert Config(model=pretrained, train=TrainConfig(learning_rate=0.1)).learning_rate == 0.1
+
+
+def test_texts_are_mixed_at_the_embedding_and_images_in_their_pixels():
+    images = Config(data=DataConfig(image_column="image"), model=ModelConfig(name="vgg16"))
+    assert (Config().mixup_site, images.mixup_site) == ("embedding", "input")
+    assert Config(mixup=MixupConfig(site="head")).mixup_site == "head"

@@ -76,7 +76,8 @@ def test_training_on_from_a_baked_model_starts_without_its_temperature(baked):
 
 def test_adapters_are_part_of_the_saved_weights(tmp_path, topics):
     pytest.importorskip("peft", reason="needs peft (textmix[peft])")
-    run(config_for(checkpoint(tmp_path / "bert"), topics, peft=PeftConfig(kind="lora", r=2)), tmp_path / "run")
+    sections = {"peft": PeftConfig(kind="lora", r=2), "calibration": CalibrationConfig(bake=False)}
+    run(config_for(checkpoint(tmp_path / "bert"), topics, **sections), tmp_path / "run")
     test = load(tmp_path / "run" / "predictions" / "test.parquet")
     np.testing.assert_allclose(shown(tmp_path / "run", test), test.logits, atol=1e-5)
     assert not list((tmp_path / "run" / "model").glob("adapter*"))

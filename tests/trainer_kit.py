@@ -91,7 +91,7 @@ def logged(trainer, key="loss") -> list[float]:
 def by_hand(tokenizer, mixup, accumulation=1, epochs=2, seed=3, size=8, loss_function=cross_entropy):
     """The same training as a plain loop, in order, with torch's loss; returns the weights."""
     model, data = bert(), rows(tokenizer).remove_columns("text")
-    hooks = Mixup(model, mixup.site, pad_id=0)
+    hooks = Mixup(model, mixup.site or "embedding", pad_id=0)
     batches = [tokenizer.pad(data[start : start + size], return_tensors="pt") for start in range(0, len(data), size)]
     for epoch in range(epochs):
         on = mixup.start_epoch <= epoch < epochs - mixup.off_last_epochs

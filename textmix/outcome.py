@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix import predictions as predictions_files
@@ -21,6 +20,7 @@ from textmix.engine import FitResult
 from textmix.errors import InputError
 from textmix.export import Saveable, bake, base_license, push_to_hub, save_model
 from textmix.models.adapters import merge_adapters
+from textmix.models.pretrained import proof_example
 from textmix.predictions import OOD_PREFIX, Predictions
 from textmix.predictions.thumbnails import THUMBNAILS
 from textmix.report import make_report, metric_rows, read_summary, summarise, text_table
@@ -92,7 +92,7 @@ def _bake(model: PreTrainedModel, temperature: Temperature, splits: Splits) -> b
         logger.warning("calibration.bake: the model is saved as it was trained, for %s.", temperature.reason)
         return False
     try:
-        bake(model, temperature.value, splits.validation.batch(np.arange(min(8, len(splits.validation)))))
+        bake(model, temperature.value, proof_example(splits.validation))
     except InputError as error:
         logger.warning("%s", error)  # hours of training are not lost for it
         return False

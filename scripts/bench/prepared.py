@@ -72,7 +72,7 @@ def prepare(config: Config) -> Prepared:
     seed_generators(config.seed)
     model = build_model(config, splits)
     splits = fit_padding(model, splits)
-    site = config.mixup.site if config.mixup.active else "none"
+    site = config.mixup_site if config.mixup.active else "none"
     mixup = Mixup(model, site, example=proof_example(splits.train))
     return Prepared(accelerator, model, mixup, splits, config)
 

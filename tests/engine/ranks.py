@@ -75,7 +75,7 @@ def one_step(config: object, target: str) -> int:
     accelerator, splits = Accelerator(), load_splits(config)
     torch.manual_seed(0)
     model = build_model(config, splits)
-    learner = make_learner(accelerator, model, Mixup(model, config.mixup.site), splits, config)
+    learner = make_learner(accelerator, model, Mixup(model, config.mixup_site), splits, config)
     learner.forward.train()
     rows = np.arange(config.train.batch_size * accelerator.num_processes)
     for window in windows(learner, splits.train, [rows], config.mixup, epoch=0, first=0):

@@ -37,7 +37,7 @@ def losses(accelerator, config, splits):
     """Return the loss of every step of an epoch."""
     torch.manual_seed(0)
     model = build_model(config, splits)
-    learner = make_learner(accelerator, model, Mixup(model, config.mixup.site), splits, config)
+    learner = make_learner(accelerator, model, Mixup(model, config.mixup_site), splits, config)
     learner.forward.train()
     batches = batches_of_epoch(accelerator, splits, config, epoch=0)
     steps = windows(learner, splits.train, batches, config.mixup, epoch=0, first=0)

@@ -33,7 +33,7 @@ def make_learner(config, splits):
     """Build the same first weights every time."""
     torch.manual_seed(0)
     model = build_model(config, splits)
-    mixup = Mixup(model, config.mixup.site if config.mixup.active else "none")
+    mixup = Mixup(model, config.mixup_site if config.mixup.active else "none")
     optimizer = make_optimizer(model, config.train, config.learning_rate)
     weights = resolve_class_weights(config.loss, torch.from_numpy(np.bincount(splits.train.labels)))
     forward = Forward(model, mixup)

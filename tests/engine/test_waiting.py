@@ -52,7 +52,7 @@ def bert():
 
 def two_steps(model, splits, config, device):
     """Take two optimizer steps of two micro-batches each on `device`; return how many numbers Python asked for."""
-    mixup = Mixup(model, config.mixup.site if config.mixup.active else "none")
+    mixup = Mixup(model, config.mixup_site if config.mixup.active else "none")
     model.train().to(device)
     optimizer = make_optimizer(model, config.train, config.learning_rate)
     weights = resolve_class_weights(config.loss, torch.from_numpy(splits.class_counts))

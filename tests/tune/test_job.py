@@ -9,7 +9,9 @@ import yaml
 from textmix.command import make_parser, parse
 from textmix.config import Config
 from textmix.errors import InputError
+from textmix.metrics import nll
 from textmix.options import TuneConfig
+from textmix.predictions import load
 
 pytest.importorskip("optuna", reason="needs the package optuna: pip install 'textmix[sweep]'")
 
@@ -41,6 +43,13 @@ def run(command):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def as_saved(trial):
+    """Return the validation NLL of the model in the folder of a trial, its temperature baked into it."""
+    validation = load(trial / "predictions" / "validation.parquet")
+    temperature = yaml.safe_load((trial / "summary.json").read_text())["temperature"]
+    return nll(validation.logits / temperature, validation.labels)
+
+
 def test_a_search_never_reads_test_and_ends_with_a_configuration(tmp_path, search):
     done = run([*search, "--trials", "2"])
     assert done.returncode == 0, done.stderr
@@ -51,8 +60,7 @@ def test_a_search_never_reads_test_and_ends_with_a_configuration(tmp_path, searc
 
     best, _ = parse(make_parser(Config, "textmix train", ""), Config, ["--config", str(folder / "best.yaml")])
     assert (best.data.test_split, best.eval.ood, best.output_dir) == ("test", ("noise",), None)
-    values = {path.parent: yaml.safe_load(path.read_text())["validation"]["nll"]
-              for path in folder.glob("trials/*/summary.json")}  # fmt: skip
+    values = {path.parent: as_saved(path.parent) for path in folder.glob("trials/*/summary.json")}
     chosen = yaml.safe_load((min(values, key=values.get) / "config.yaml").read_text())
     assert (best.mixup.alpha, best.train.learning_rate) == (chosen["mixup"]["alpha"], chosen["train"]["learning_rate"])
     assert f"{min(values.values()):.4f}" in (folder / "best.yaml").read_text()

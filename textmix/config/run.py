@@ -37,7 +37,7 @@ class CalibrationConfig:
     temperature: bool = True
     """Fit a temperature on the validation split and report calibrated metrics beside the raw ones."""
     bake: bool = True
-    """Divide the saved model's last layer by that temperature, so that everyone who loads it gets calibrated numbers."""
+    """Divide the saved model's last layer by that temperature, so that whoever loads it gets calibrated numbers."""
 
 
 @dataclass(frozen=True)

@@ -53,11 +53,10 @@ class Mix:
         if self.identity:
             return one_hot(labels, num_classes).float()
         mix = self.to(labels.device)
-        partners = labels[mix.permutation]
         if self.labels == "dominant":
-            return one_hot(torch.where(mix.weight >= 0.5, labels, partners), num_classes).float()
-        own, other = (one_hot(rows, num_classes).float() for rows in (labels, partners))
-        return torch.lerp(other, own, mix.weight.float().reshape(-1, 1))
+            return one_hot(torch.where(mix.weight >= 0.5, labels, labels[mix.permutation]), num_classes).float()
+        own = one_hot(labels, num_classes).float()
+        return torch.lerp(own[mix.permutation], own, mix.weight.float().reshape(-1, 1))
 
 
 def draw(config: MixupConfig, batch_size: int, seed: tuple[int, int, int, int]) -> Mix:
