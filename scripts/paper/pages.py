@@ -71,10 +71,10 @@ def recipe_page(rows: Sequence[Entry]) -> str:
     told = (
         f"Written by `scripts/paper/pages.py`. The recipe is {RECIPE} ({_settings(own[0])}), its temperature fitted "
         f"on validation and baked into the model. It is compared with {FIRST} after temperature scaling, on test, "
-        f"over the seeds. NLL: the 95 % interval of the difference ends below +{LARGEST_LOSS}, and the mean is below 0 on at "
-        f"least half of the lines. ECE: the debiased one is at most {LARGEST_ECE}, or the mean over the seeds is no "
-        "larger than the end of the band of a perfect model, on at least three of four data sets. Accuracy: at most a "
-        "point lower on TREC, half a point elsewhere."
+        f"over the seeds. NLL: the 95 % interval of the difference ends below +{LARGEST_LOSS}, and the mean is below 0 "
+        f"on at least half of the lines. ECE: the debiased one is at most {LARGEST_ECE}, or the mean over the seeds is "
+        "no larger than the end of the band of a perfect model, on at least three of four data sets. Accuracy: at most "
+        "a point lower on TREC, half a point elsewhere."
     )
     better = f"NLL is lower than without mixup on {lower} of {len(own)} lines."
     return "\n\n".join(["# The default recipe against its bars", told, markdown_table(table), better]) + "\n"
