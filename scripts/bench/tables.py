@@ -22,7 +22,7 @@ TIMES: dict[Effort, tuple[str, ...]] = {
     "quick": ("first time", "cached"),
     "smallest": ("first time",),
 }
-MODELS: dict[Effort, tuple[str, ...]] = {"full": ("cnn", "minilm"), "quick": ("cnn", "minilm"), "smallest": ("cnn",)}
+MODELS: dict[Effort, tuple[str, ...]] = {"full": ("cnn",), "quick": ("cnn", "minilm"), "smallest": ("cnn",)}
 """Quickstarts."""
 LAUNCH = [
     *(str(Path(sys.executable).with_name("accelerate")), "launch", "--num_processes", "1", "--num_machines", "1"),
