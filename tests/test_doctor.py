@@ -51,7 +51,7 @@ def test_models_padded_on_the_left_are_proven_as_they_will_be_trained(topics, tm
 
 
 def test_without_mixup_it_tells_whether_there_could_be(topics, capsys):
-    small = ["--model.num_filters", "3", "--model.embedding_dim", "8"]
+    small = ["--model.num_filters", "3", "--model.embedding_dim", "8", "--mixup.alpha", "0"]
     _, out, _ = doctor("--data.path", str(topics), *small, capsys=capsys)
     assert "Mixup: off, for mixup.alpha is 0; site embedding could be used at embedding." in out
     _, out, _ = doctor("--data.path", str(topics), "--mixup.site", "hidden:9", *small, capsys=capsys)

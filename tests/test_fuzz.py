@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from textmix.command import make_parser, parse
-from textmix.config import Config, DataConfig, ModelConfig, TrainConfig
+from textmix.config import Config, DataConfig, MixupConfig, ModelConfig, TrainConfig
 from textmix.data import load_splits
 from textmix.data.readers import Wanted, read_file
 from textmix.engine import checkpoint, fit
@@ -290,6 +290,7 @@ def test_a_damaged_checkpoint_is_never_taken_for_a_whole_one(topics, tmp_path):
     config = Config(
         data=DataConfig(path=str(topics)),
         model=ModelConfig(embedding_dim=4, num_filters=2),
+        mixup=MixupConfig(alpha=0),
         train=TrainConfig(epochs=1, batch_size=64, max_steps=1),
     )
     splits = load_splits(config)

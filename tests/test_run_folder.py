@@ -54,7 +54,7 @@ def test_finished_only_with_a_summary(tmp_path):
 
 def test_another_configuration_is_refused_with_the_differing_keys(tmp_path):
     begin(tmp_path)
-    with pytest.raises(InputError, match=r"mixup.alpha is 0.0 there and 0.4 here, seed is 0 there and 1 here"):
+    with pytest.raises(InputError, match=r"mixup.alpha is 0.1 there and 0.4 here, seed is 0 there and 1 here"):
         is_finished(tmp_path, Config(mixup=MixupConfig(alpha=0.4), seed=1))
 
 

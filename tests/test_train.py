@@ -9,7 +9,7 @@ import pytest
 from checkpoints_kit import checkpoint
 from transformers import pipeline
 
-from textmix.config import Config, DataConfig, EvalConfig, MixupConfig, ModelConfig, TrainConfig
+from textmix.config import CalibrationConfig, Config, DataConfig, EvalConfig, MixupConfig, ModelConfig, TrainConfig
 from textmix.predictions import load
 from textmix.train import run
 
@@ -18,6 +18,7 @@ CONFIG = Config(
     mixup=MixupConfig(alpha=0.4),
     train=TrainConfig(epochs=2, batch_size=32, learning_rate=0.01, threads=1),
     eval=EvalConfig(resamples=100),
+    calibration=CalibrationConfig(bake=False),  # the predictions are raw
 )
 
 

@@ -38,7 +38,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 @pytest.mark.parametrize(
     "mixup",
     [
-        MixupConfig(),
+        MixupConfig(alpha=0),
         MixupConfig(alpha=0.4),
         MixupConfig(alpha=0.4, weight_per="sample", labels="dominant"),
         MixupConfig(alpha=10, clean_weight=0.5),
@@ -79,7 +79,7 @@ def test_class_weights_are_those_of_torch(tmp_path, tokenizer):
     def weighted(logits, targets):
         return cross_entropy(logits, targets.argmax(dim=-1), weight=given)
 
-    close(weights(trainer.model), by_hand(tokenizer, MixupConfig(), loss_function=weighted), 1e-6)
+    close(weights(trainer.model), by_hand(tokenizer, MixupConfig(alpha=0), loss_function=weighted), 1e-6)
 
 
 @pytest.mark.parametrize("as_dataset", [True, False], ids=["datasets", "list"])
@@ -98,7 +98,9 @@ def test_balanced_counts_the_training_labels(tmp_path, tokenizer, as_dataset):
 
 def test_alpha_zero_trains_like_trainer(tmp_path, tokenizer):
     """Dropout and the order of the rows included: nothing draws from the global generators."""
-    ours = trained(tmp_path, tokenizer, bert(hidden_dropout_prob=0.2), mixup=MixupConfig(), label_smoothing_factor=0.1)
+    ours = trained(
+        tmp_path, tokenizer, bert(hidden_dropout_prob=0.2), mixup=MixupConfig(alpha=0), label_smoothing_factor=0.1
+    )
     plain = Trainer(
         bert(hidden_dropout_prob=0.2),
         arguments(tmp_path, label_smoothing_factor=0.1),
@@ -112,7 +114,7 @@ def test_alpha_zero_trains_like_trainer(tmp_path, tokenizer):
 
 def test_making_one_leaves_the_random_state(tmp_path, tokenizer):
     states = []
-    for mixup in (MixupConfig(), MixupConfig(alpha=1)):
+    for mixup in (MixupConfig(alpha=0), MixupConfig(alpha=1)):
         MixupTrainer(
             bert(), arguments(tmp_path), train_dataset=rows(tokenizer), processing_class=tokenizer, mixup=mixup,
             loss=LossConfig(class_weights="balanced"),

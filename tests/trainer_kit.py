@@ -95,7 +95,7 @@ def by_hand(tokenizer, mixup, accumulation=1, epochs=2, seed=3, size=8, loss_fun
     batches = [tokenizer.pad(data[start : start + size], return_tensors="pt") for start in range(0, len(data), size)]
     for epoch in range(epochs):
         on = mixup.start_epoch <= epoch < epochs - mixup.off_last_epochs
-        config = mixup if on else MixupConfig()
+        config = mixup if on else MixupConfig(alpha=0)
         for step, batch in enumerate(batches):
             batch = dict(batch)
             labels = batch.pop("label")

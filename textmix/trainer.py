@@ -59,7 +59,7 @@ class MixupTrainer(Trainer):
         :param loss: what is added to the cross entropy in training; None adds nothing.
         :raises InputError: the model is no single-label classifier or can't be mixed, or arguments contradict.
         """
-        self.mixup_config, self.loss_config = mixup or MixupConfig(), loss or LossConfig()
+        self.mixup_config, self.loss_config = mixup or MixupConfig(alpha=0), loss or LossConfig()
         super().__init__(*args, **kwargs)
         self.model_accepts_loss_kwargs = True  # so that Trainer does not divide the loss by the accumulation steps, too
         self._check_arguments()

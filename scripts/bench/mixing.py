@@ -70,7 +70,7 @@ def steps(folder: str, model: str, precision: str, pairs: int) -> Result:
     times = in_pairs(
         {
             "mixed": lambda batch, i: step(config.mixup, batch, i),
-            "clean": lambda batch, i: step(MixupConfig(), batch, i),
+            "clean": lambda batch, i: step(MixupConfig(alpha=0), batch, i),
         },
         ready.batches(WARM_UP + pairs),
     )

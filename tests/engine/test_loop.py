@@ -24,6 +24,7 @@ def config(topics):
     return Config(
         data=DataConfig(path=str(topics)),
         model=ModelConfig(embedding_dim=16, num_filters=8),
+        mixup=MixupConfig(alpha=0),
         train=TrainConfig(epochs=4, batch_size=32, learning_rate=0.01),
     )
 

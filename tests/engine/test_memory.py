@@ -100,7 +100,7 @@ def test_it_is_the_training_that_began_with_the_smaller_batch(config, splits, tm
 
 def test_unmixed_it_changes_nothing_but_the_rounding(config, splits, tmp_path):
     """The rows of every step stay the same, whatever the pieces."""
-    plain = replace(config, mixup=MixupConfig(), model=replace(config.model, dropout=0.0))
+    plain = replace(config, mixup=MixupConfig(alpha=0), model=replace(config.model, dropout=0.0))
     whole, result, _ = train(plain, splits, tmp_path / "whole")
     pieces, smaller, _ = train(plain, splits, tmp_path / "pieces", rows=5)
     assert (result.batch_size, smaller.batch_size) == (16, 4)
@@ -155,7 +155,7 @@ def test_memory_that_is_never_enough_is_told(config, splits, tmp_path, alpha, le
 
 def test_buffers_are_as_if_nothing_had_been_tried(config, splits, tmp_path):
     """Batch statistics, which a failed attempt has moved already."""
-    plain = replace(config, mixup=MixupConfig(), model=replace(config.model, dropout=0.0))
+    plain = replace(config, mixup=MixupConfig(alpha=0), model=replace(config.model, dropout=0.0))
 
     def statistics(folder, **options):
         seed_generators(0)

@@ -21,7 +21,7 @@ SMALL = ["--model.embedding_dim", "16", "--model.num_filters", "8", "--train.lea
          "--train.threads", "1", "--eval.resamples", "100"]  # fmt: skip
 MIXED = ["--train.epochs", "1", "--train.batch_size", "2", "--mixup.alpha", "0.4", "--mixup.clean_weight", "1"]
 """301 rows in batches of 2 on each of two processes: in the last step one process has no row at all."""
-PLAIN = ["--train.epochs", "2", "--train.gradient_accumulation_steps", "3", "--model.dropout", "0",
+PLAIN = ["--mixup.alpha", "0", "--train.epochs", "2", "--train.gradient_accumulation_steps", "3", "--model.dropout", "0",
          "--train.optimizer", "sgd", "--loss.class_weights", "balanced"]  # fmt: skip
 
 
@@ -160,8 +160,8 @@ def test_uneven_data_lose_nothing(topics, tmp_path):
     for split in ("train", "validation", "test"):
         lines = (topics / f"{split}.csv").read_text().splitlines()[:22]
         (data / f"{split}.csv").write_text("\n".join(lines) + "\n")
-    options = ["--train.epochs", "1", "--model.dropout", "0", "--train.log_every", "1", "--train.eval_batch_size", "4",
-               "--train.checkpoint_every", "2", "--train.optimizer", "sgd"]  # fmt: skip
+    options = ["--mixup.alpha", "0", "--train.epochs", "1", "--model.dropout", "0", "--train.log_every", "1",
+               "--train.eval_batch_size", "4", "--train.checkpoint_every", "2", "--train.optimizer", "sgd"]  # fmt: skip
     one = train(1, tmp_path / "one", data, *options, "--train.batch_size", "4")
     two = train(2, tmp_path / "two", data, *options, "--train.batch_size", "2")
     mine, its = ([json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()] for run in (one, two))

@@ -142,7 +142,7 @@ def test_a_training_that_was_done_trains_no_more(config, splits, tmp_path, peace
 def test_the_best_epoch_is_found_again_after_a_resume(config, splits, tmp_path):
     """The first epoch is the best of a training that goes wrong; it is on the disk, not in the memory that is gone."""
     options = {"epochs": 5, "learning_rate": 0.3, "max_steps": None, "keep_checkpoints": 1, "schedule": "constant"}
-    wild = replace(config, mixup=MixupConfig(), train=replace(config.train, **options))
+    wild = replace(config, mixup=MixupConfig(alpha=0), train=replace(config.train, **options))
     first = train(wild, splits, tmp_path / "peace")
     assert first[1].best_epoch < 5
     with pytest.raises(Killed):
@@ -281,7 +281,7 @@ def test_every_generator_goes_on_where_it_was(config, splits, tmp_path):
 
         model.register_forward_pre_hook(draw)
         folder.mkdir(exist_ok=True)
-        fit(Accelerator(), model, mixup, splits, replace(config, mixup=MixupConfig()), folder)
+        fit(Accelerator(), model, mixup, splits, replace(config, mixup=MixupConfig(alpha=0)), folder)
         return drawn
 
     whole = draws(tmp_path / "peace")

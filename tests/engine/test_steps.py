@@ -20,6 +20,7 @@ from textmix.models.build import build_model
 
 CONFIG = Config(
     model=ModelConfig(embedding_dim=12, num_filters=6, dropout=0.0),
+    mixup=MixupConfig(alpha=0),
     train=TrainConfig(optimizer="sgd", momentum=0.0, learning_rate=0.5, max_grad_norm=None, length_buckets=False),
 )
 

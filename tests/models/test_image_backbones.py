@@ -20,7 +20,16 @@ from transformers import (
     pipeline,
 )
 
-from textmix.config import Config, DataConfig, EvalConfig, LossConfig, MixupConfig, ModelConfig, TrainConfig
+from textmix.config import (
+    CalibrationConfig,
+    Config,
+    DataConfig,
+    EvalConfig,
+    LossConfig,
+    MixupConfig,
+    ModelConfig,
+    TrainConfig,
+)
 from textmix.errors import InputError
 from textmix.predictions import load
 from textmix.train import run
@@ -46,6 +55,7 @@ CONFIG = Config(
     mixup=MixupConfig(site="input", alpha=0.3),
     train=TrainConfig(epochs=1, max_steps=3, batch_size=16, optimizer="sgd", learning_rate=0.01, threads=1),
     eval=EvalConfig(resamples=100),
+    calibration=CalibrationConfig(bake=False),  # the predictions are raw
 )
 ABLATIONS = {
     "features only": {"mixup": {"labels": "dominant"}},
@@ -125,6 +135,7 @@ def test_resnet18_with_all_options_at_once(pictures, tmp_path):
         train=TrainConfig(epochs=3, batch_size=8, gradient_accumulation_steps=2, optimizer="sgd", learning_rate=0.01,
                           schedule="steps", step_epochs=(2,), warmup=0.1, precision="fp32", workers=1, threads=1),
         eval=EvalConfig(resamples=100, ood=("packaged:digits", "noise")),
+        calibration=CalibrationConfig(bake=False),
     )  # fmt: skip
     run(config, tmp_path / "run")
     said, predicted = shown(tmp_path / "run", pictures)

@@ -13,8 +13,8 @@ class MixupConfig:
     site: str | None = None
     """Where inputs are mixed: none, embedding (texts), input (the pixels of images), hidden:<k>, hidden:random[a,b,c],
     head, or a dotted module path; null is embedding for texts and input for images."""
-    alpha: float = 0.0
-    """lambda ~ Beta(alpha, alpha); 0 trains without mixing."""
+    alpha: float = 0.1
+    """lambda ~ Beta(alpha, alpha); 0 trains without mixing. docs/guide.md tells why 0.1."""
     labels: Literal["soft", "dominant"] = "soft"
     """soft mixes labels as inputs; dominant keeps the label of the larger weight (the paper's ablation)."""
     weight_per: Literal["batch", "sample"] = "batch"
