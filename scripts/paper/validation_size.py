@@ -1,7 +1,7 @@
 """How many validation examples a temperature needs: python scripts/paper/validation_size.py [SWEEP_FOLDER].
 
-Takes the runs without mixup of a sweep (runs/sweeps/text_cnn), fits temperatures on parts of their validation sets drawn at
-random, and writes to docs/results/validation_size.md what these cost in test NLL against the temperature of all examples.
+Takes the runs without mixup of a sweep (runs/sweeps/text_cnn), fits temperatures on parts of their validation sets,
+drawn at random, and writes to docs/results/validation_size.md what these cost in test NLL against that of all examples.
 """
 
 import sys

@@ -21,8 +21,8 @@ SMALL = ["--model.embedding_dim", "16", "--model.num_filters", "8", "--train.lea
          "--train.threads", "1", "--eval.resamples", "100"]  # fmt: skip
 MIXED = ["--train.epochs", "1", "--train.batch_size", "2", "--mixup.alpha", "0.4", "--mixup.clean_weight", "1"]
 """301 rows in batches of 2 on each of two processes: in the last step one process has no row at all."""
-PLAIN = ["--mixup.alpha", "0", "--train.epochs", "2", "--train.gradient_accumulation_steps", "3", "--model.dropout", "0",
-         "--train.optimizer", "sgd", "--loss.class_weights", "balanced"]  # fmt: skip
+PLAIN = ["--mixup.alpha", "0", "--model.dropout", "0", "--train.epochs", "2", "--train.optimizer", "sgd",
+         "--train.gradient_accumulation_steps", "3", "--loss.class_weights", "balanced"]  # fmt: skip
 
 
 def command(topics, folder, *argv):
