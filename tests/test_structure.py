@@ -95,6 +95,7 @@ def test_the_tests_mirror_the_package():
         "security",
         "examples",
         "bench",
+        "pages",
     }
     for path in (ROOT / "tests").rglob("test_*.py"):
         folder, name = path.relative_to(ROOT / "tests").parent, path.stem.removeprefix("test_")
