@@ -74,6 +74,27 @@ def test_training_on_from_a_baked_model_starts_without_its_temperature(baked):
     assert "calibration_temperature" not in model.config.to_dict()
 
 
+def test_a_model_that_can_not_be_baked_is_saved_as_it_was_trained(tmp_path, topics, monkeypatch, caplog):
+    def with_a_curved_end(config, splits):
+        model = build_model(config, splits)
+        model.classifier = torch.nn.Sequential(model.classifier, torch.nn.Tanh())
+        return model
+
+    monkeypatch.setattr("textmix.models.build.build_model", with_a_curved_end)
+    run(config_for(checkpoint(tmp_path / "bert"), topics), tmp_path / "run")
+    assert "calibration.bake: expected a linear layer" in caplog.text
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["baked"] is False
+    assert (tmp_path / "run" / "model" / "model.safetensors").exists()
+
+
+def test_without_a_temperature_nothing_is_baked(tmp_path, topics):
+    calibration = CalibrationConfig(temperature=False)
+    run(config_for(checkpoint(tmp_path / "bert"), topics, calibration=calibration), tmp_path / "run")
+    test = load(tmp_path / "run" / "predictions" / "test.parquet")
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["baked"] is False
+    np.testing.assert_allclose(shown(tmp_path / "run", test), test.logits, atol=1e-5)
+
+
 def test_adapters_are_part_of_the_saved_weights(tmp_path, topics):
     pytest.importorskip("peft", reason="needs peft (textmix[peft])")
     sections = {"peft": PeftConfig(kind="lora", r=2), "calibration": CalibrationConfig(bake=False)}

@@ -202,7 +202,7 @@ class MixupTrainer(Trainer):
         if not self.mixup_config.active:
             return Mixup(model, "none")
         example = next(iter(self._training_rows(8))) if isinstance(self.train_dataset, Sized) else None
-        site = self.mixup_config.site or ("input" if model.main_input_name == "pixel_values" else "embedding")
+        site = self.mixup_config.site or "embedding"
         return Mixup(model, site, example=None if example is None else self._with_positions(example))
 
     def _training_rows(self, batch_size: int) -> DataLoader[Any]:
