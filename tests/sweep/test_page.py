@@ -31,7 +31,7 @@ def test_it_says_what_is_known_and_what_is_to_come(results):
     told = copy.deepcopy(results)
     told["rows"][1]["missing_seeds"] = [2, 3]
     text = text_page(told)
-    assert "mixup 0.4: seeds 2, 3 are still to come." in text
+    assert "Still to come: mixup 0.4 (seeds 2, 3)." in text
     assert "5 of 6 runs are finished." in text
     assert "n = 81 test examples" in text
     change = results["rows"][1]["differences"]["nll"]
