@@ -1,4 +1,4 @@
-"""What README and the page of the default recipe say is what the tables hold."""
+"""What README, the guide and the page of the default recipe say is what the tables hold."""
 
 import copy
 import dataclasses
@@ -30,6 +30,11 @@ def test_the_front_table_is_that_of_the_results(rows):
 def test_the_page_of_the_recipe_is_made_from_the_results(rows):
     written = (ROOT / "docs" / "results" / "default_recipe.md").read_text(encoding="utf-8")
     assert PAGES["recipe_page"]([*rows, *PAGES["rows_of"]("text_minilm")]) == written
+
+
+def test_the_guide_is_made_from_the_results(rows):
+    written = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    assert PAGES["guide_page"](rows, PAGES["rows_of"]("text_minilm")) == written
 
 
 def test_the_recipe_is_the_default(rows):

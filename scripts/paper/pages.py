@@ -1,14 +1,18 @@
-"""Write what stands in README.md and docs/results/default_recipe.md from the tables: python scripts/paper/pages.py.
+"""Put the tables' numbers into README.md, docs/guide.md and docs/results/default_recipe.md.
 
-The numbers come from docs/results/text_cnn.json and text_minilm.json, which `textmix sweep` wrote. README has a pair of
-comments that hold the front table.
+They come from docs/results/text_cnn.json and text_minilm.json, which `textmix sweep` wrote; run it as
+python scripts/paper/pages.py. README has a pair of comments that hold the front table; the guide is the template
+guide.md.jinja, whose words are to be read again when numbers change.
 """
 
 import json
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from textmix.files import write_text
 from textmix.report.table import Row, markdown_table
@@ -76,8 +80,6 @@ def recipe_page(rows: Sequence[Entry]) -> str:
         "no larger than the end of the band of a perfect model, on at least three of four data sets. Accuracy: at most "
         "a point lower on TREC, half a point elsewhere."
     )
-    if all(row["model"] == "cnn" for row in own):
-        told += " The bars are meant for MiniLM as well, of which there are no runs yet."
     better = f"NLL is lower than without mixup on {lower} of {len(own)} lines."
     return "\n\n".join(["# The default recipe against its bars", told, markdown_table(table), better]) + "\n"
 
@@ -111,17 +113,47 @@ def _kept(kept: bool) -> str:
     return "yes" if kept else "no"
 
 
+def guide_page(cnn: Sequence[Entry], minilm: Sequence[Entry]) -> str:
+    """Return the guide with the numbers of the two tables."""
+    environment = Environment(  # noqa: S701 - the page is Markdown, and nothing in it comes from strangers
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["signed"] = lambda value: f"{value:+.3f}".replace("0.", ".", 1)
+    environment.filters["plain"] = lambda value: f"{value:.3f}"
+    tables = {"cnn": by_data(cnn), "minilm": by_data(minilm)}
+    return environment.get_template("guide.md.jinja").render(names=NAMES, validation=_on_validation(cnn), **tables)
+
+
+def by_data(rows: Sequence[Entry]) -> dict[str, dict[str, Entry]]:
+    """Return the rows of a table by data set and method."""
+    found: dict[str, dict[str, Entry]] = {}
+    for row in rows:
+        found.setdefault(row["data"], {})[row["method"]] = row
+    return found
+
+
+def _on_validation(rows: Sequence[Entry]) -> Mapping[str, float]:
+    """Return each method's mean difference from no mixup in validation NLL after scaling, over its data sets."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row["method"] != FIRST:
+            change = row["validation"]["calibrated"]["differences"]["nll"]["difference"]
+            found.setdefault(row["method"], []).append(change)
+    return {method: statistics.fmean(changes) for method, changes in found.items()}
+
+
 def with_front_table(readme: str, table: str) -> str:
     """Return README with the table between its two comments."""
     return re.sub(f"(?<={BEGIN}\n).*(?=\n{END})", lambda _: table, readme, flags=re.DOTALL)
 
 
 def main() -> None:
-    """Write both."""
-    cnn = rows_of("text_cnn")
+    """Write all three."""
+    cnn, minilm = rows_of("text_cnn"), rows_of("text_minilm")
     readme = ROOT / "README.md"
     write_text(readme, with_front_table(readme.read_text(encoding="utf-8"), front_table(cnn)))
-    write_text(RESULTS / "default_recipe.md", recipe_page([*cnn, *rows_of("text_minilm")]))
+    write_text(RESULTS / "default_recipe.md", recipe_page([*cnn, *minilm]))
+    write_text(ROOT / "docs" / "guide.md", guide_page(cnn, minilm))
 
 
 if __name__ == "__main__":

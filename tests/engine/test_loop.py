@@ -17,6 +17,7 @@ from textmix.errors import RunError
 from textmix.metrics import nll
 from textmix.mixup import Mixup, draw
 from textmix.models.build import build_model
+from textmix.temperature import fit_temperature
 
 
 @pytest.fixture
@@ -61,6 +62,18 @@ def test_the_other_ways_to_choose(config, tmp_path):
     _, _, result = train(replace(config, train=replace(train_config, select="accuracy")), tmp_path / "accuracy")
     told = records(tmp_path / "accuracy", "validation")[1:]
     assert told[result.best_epoch - 1]["accuracy"] == max(record["accuracy"] for record in told)
+
+
+def test_the_epoch_of_lowest_nll_after_scaling(config, tmp_path):
+    hot = replace(config.train, select="scaled_nll", learning_rate=0.05, epochs=8)
+    model, splits, result = train(replace(config, train=hot), tmp_path / "run")
+    told = records(tmp_path / "run", "validation")[1:]
+    best = min(told, key=lambda record: record["scaled_nll"])
+    assert result.best_epoch == best["epochs"]
+    assert best is not min(told, key=lambda record: record["nll"]), "the two must differ for this test to tell"
+    logits = predict_logits(Accelerator(), model, splits.validation, 64)
+    fitted = fit_temperature(logits, splits.validation.labels)
+    assert nll(logits.double() / fitted.value, splits.validation.labels) == pytest.approx(best["scaled_nll"], abs=1e-9)
 
 
 def test_patience_stops(config, tmp_path):

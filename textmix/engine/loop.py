@@ -25,6 +25,7 @@ from textmix.engine.stop import StopRequest, agreed, leave, others_alive, stop_r
 from textmix.errors import RunError
 from textmix.metrics import CalibrationState
 from textmix.mixup import Mixup
+from textmix.temperature import fit_temperature
 
 _ASK_EVERY = 10
 """Optimizer steps after which several processes ask each other whether to stop: asking more often would cost time."""
@@ -229,10 +230,14 @@ def _validate(run: _Run) -> dict[str, float]:
         confidence, predicted = logits.softmax(dim=-1).max(dim=-1)
         run.record.confidences(progress.epoch, confidence.numpy(), predicted.numpy() == examples.labels)
         metrics = state.compute()
+        if train.select == "scaled_nll":
+            metrics["scaled_nll"] = fit_temperature(logits, examples.labels).nll_after
         run.record.validation(epochs=progress.epoch, step=progress.step, metrics=metrics)
     return metrics
 
 
 def _score(metrics: dict[str, float], select: str, epochs: int) -> float:
     """Return a number that is larger for the better epoch."""
-    return {"nll": -metrics["nll"], "accuracy": metrics["accuracy"], "last": float(epochs)}[select]
+    if select == "last":
+        return float(epochs)
+    return metrics[select] if select == "accuracy" else -metrics[select]
