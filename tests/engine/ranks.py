@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["textmix.outcome", "textmix.models.build", "textmix.cli"])
@@ -58,6 +59,14 @@ def predict_logits(data: str, model: str, batch_sizes: tuple[int, ...], target: 
     return 0
 
 
+def in_double(model: Any) -> Any:
+    """Let a model of images compute in float64, where rounding turns no ReLU on that should be off."""
+    model.double().register_forward_pre_hook(
+        lambda _, args, kwargs: (args, {name: value.double() for name, value in kwargs.items()}), with_kwargs=True
+    )
+    return model
+
+
 def one_step(config: object, target: str) -> int:
     """Take one step on the first rows of the training split, and save the weights of this process."""
     import numpy as np
@@ -74,7 +83,7 @@ def one_step(config: object, target: str) -> int:
     assert isinstance(config, Config)
     accelerator, splits = Accelerator(), load_splits(config)
     torch.manual_seed(0)
-    model = build_model(config, splits)
+    model = in_double(build_model(config, splits))
     learner = make_learner(accelerator, model, Mixup(model, config.mixup_site), splits, config)
     learner.forward.train()
     rows = np.arange(config.train.batch_size * accelerator.num_processes)

@@ -8,7 +8,9 @@ from textmix.options import SweepConfig
 from textmix.sweep.grid import chosen, expand, fingerprint
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "sweeps").glob("*.yaml"))
-RUNS = {"alpha": 60, "data_size": 96, "ood": 54, "text_cnn": 322, "text_lstm": 48, "text_minilm": 96}
+RUNS = {
+    "alpha": 60, "data_size": 120, "ood": 63, "select": 48, "text_cnn": 322, "text_lstm": 48, "text_minilm": 96
+}  # fmt: skip
 SWEEP = SweepConfig(
     base={"train": {"epochs": 3}, "mixup.alpha": 0.1},
     data={"news": {"data.path": "some/news", "data.subset": "en", "eval.ood": ["some/jokes", "noise"]},
