@@ -120,6 +120,7 @@ def test_the_tests_mirror_the_package():
         ("import textmix.report, textmix.figures", "transformers datasets accelerate"),
         ("import textmix.models", "datasets matplotlib"),
         ("import textmix.losses", "transformers datasets accelerate matplotlib"),
+        ("import textmix.engine", "scipy.stats matplotlib"),
     ],
 )
 def test_imports_stay_light(statement, forbidden):

@@ -25,7 +25,6 @@ from textmix.engine.stop import StopRequest, agreed, leave, others_alive, stop_r
 from textmix.errors import RunError
 from textmix.metrics import CalibrationState
 from textmix.mixup import Mixup
-from textmix.temperature import fit_temperature
 
 _ASK_EVERY = 10
 """Optimizer steps after which several processes ask each other whether to stop: asking more often would cost time."""
@@ -231,6 +230,8 @@ def _validate(run: _Run) -> dict[str, float]:
         run.record.confidences(progress.epoch, confidence.numpy(), predicted.numpy() == examples.labels)
         metrics = state.compute()
         if train.select == "scaled_nll":
+            from textmix.temperature import fit_temperature  # brings scipy.stats, which other trainings start without
+
             metrics["scaled_nll"] = fit_temperature(logits, examples.labels).nll_after
         run.record.validation(epochs=progress.epoch, step=progress.step, metrics=metrics)
     return metrics
