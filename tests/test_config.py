@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from textmix.config import Config, DataConfig, EvalConfig, LossConfig, MixupConfig, ModelConfig, TrainConfig
+from textmix.config import (
+    CalibrationConfig,
+    Config,
+    DataConfig,
+    EvalConfig,
+    LossConfig,
+    MixupConfig,
+    ModelConfig,
+    TrainConfig,
+)
 from textmix.errors import InputError
 
 SOURCE = "".join(p.read_text(encoding="utf-8") for p in (Path(__file__).parents[1] / "textmix" / "config").glob("*.py"))
@@ -102,6 +111,14 @@ def test_a_learning_rate_that_suits_the_model():
     pretrained = ModelConfig(name="pretrained", path="bert-base-uncased")
     assert (Config().learning_rate, Config(model=pretrained).learning_rate) == (1e-3, 5e-5)
     assert Config(model=pretrained, train=TrainConfig(learning_rate=0.1)).learning_rate == 0.1
+
+
+def test_epochs_are_chosen_as_the_model_will_be_saved():
+    unbaked = CalibrationConfig(bake=False)
+    assert Config().select == "scaled_nll"
+    assert Config(calibration=unbaked).select == "nll"
+    assert Config(calibration=CalibrationConfig(temperature=False)).select == "nll"
+    assert Config(calibration=unbaked, train=TrainConfig(select="scaled_nll")).select == "scaled_nll"
 
 
 def test_texts_are_mixed_at_the_embedding_and_images_in_their_pixels():

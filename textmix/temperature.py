@@ -10,7 +10,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import chi2, norm
+from scipy.special import chdtri, ndtri
 from torch import Tensor
 
 from textmix.errors import InputError
@@ -98,7 +98,7 @@ def fit_temperature(
         low, high = _likelihood_interval(validation_logits, validation_labels, value, end, level, bounds)
         return Temperature(value, low, high, level, start.n, start.nll, end.nll, reason)
     b, end = _minimise(validation_logits, validation_labels, start, bounds)
-    value, spread = 1 / b, norm.isf((1 - level) / 2) * sqrt(end.squared_slope / end.n)
+    value, spread = 1 / b, -ndtri((1 - level) / 2) * sqrt(end.squared_slope / end.n)
     widest = log(hottest / coolest)  # beyond it lies nothing but an overflow
     half = spread / (end.curvature * b) if spread < widest * end.curvature * b else widest
     low, high = max(coolest, value * exp(-half)), min(hottest, value * exp(half))
@@ -182,7 +182,7 @@ def _likelihood_interval(
     logits: Array, labels: Array, value: float, end: _Curve, level: float, bounds: tuple[float, float]
 ) -> tuple[float, float]:
     """Return the temperatures whose NLL is not significantly above that at `value`, a bound, where it is smallest."""
-    allowed = chi2.ppf(level, 1) / (2 * end.n)
+    allowed = chdtri(1, 1 - level) / (2 * end.n)
 
     def rejected(temperature: float) -> bool:
         return not _curve(logits, labels, 1 / temperature).nll - end.nll <= allowed

@@ -44,7 +44,8 @@ def records(folder, event):
 
 
 def test_it_learns_and_keeps_the_epoch_of_lowest_validation_nll(config, tmp_path):
-    model, splits, result = train(config, tmp_path / "run")
+    raw = replace(config, train=replace(config.train, select="nll"))
+    model, splits, result = train(raw, tmp_path / "run")
     told = records(tmp_path / "run", "validation")
     assert [record["epochs"] for record in told] == [0, 1, 2, 3, 4]
     best = min(told[1:], key=lambda record: record["nll"])
@@ -64,8 +65,8 @@ def test_the_other_ways_to_choose(config, tmp_path):
     assert told[result.best_epoch - 1]["accuracy"] == max(record["accuracy"] for record in told)
 
 
-def test_the_epoch_of_lowest_nll_after_scaling(config, tmp_path):
-    hot = replace(config.train, select="scaled_nll", learning_rate=0.05, epochs=8)
+def test_by_default_the_epoch_of_lowest_nll_after_scaling(config, tmp_path):
+    hot = replace(config.train, learning_rate=0.05, epochs=8)
     model, splits, result = train(replace(config, train=hot), tmp_path / "run")
     told = records(tmp_path / "run", "validation")[1:]
     best = min(told, key=lambda record: record["scaled_nll"])

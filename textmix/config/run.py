@@ -108,3 +108,9 @@ class Config:
         """The peak learning rate: what `train.learning_rate` says, else what suits the model."""
         usual = 5e-5 if self.model.name == "pretrained" else 1e-3
         return usual if self.train.learning_rate is None else self.train.learning_rate
+
+    @property
+    def select(self) -> str:
+        """Which epoch becomes the model: `train.select`, else the best of the models as they would be saved."""
+        usual = "scaled_nll" if self.calibration.temperature and self.calibration.bake else "nll"
+        return usual if self.train.select is None else self.train.select

@@ -100,9 +100,10 @@ class TrainConfig:
     """That factor."""
     max_grad_norm: float | None = 1.0
     """Largest norm of the gradient; null leaves it unclipped."""
-    select: Literal["nll", "scaled_nll", "accuracy", "last"] = "nll"
+    select: Literal["nll", "scaled_nll", "accuracy", "last"] | None = None
     """Which epoch becomes the model: that of the lowest validation NLL, as it is or after temperature scaling, of the
-    highest validation accuracy, or the last one."""
+    highest validation accuracy, or the last one; null is scaled_nll where a temperature is baked into the saved model,
+    else nll."""
     patience: int | None = None
     """Stop when select has not improved for this many epochs; null trains to the end."""
     precision: Literal["launcher", "auto", "fp32", "bf16", "fp16"] = "launcher"

@@ -25,6 +25,7 @@ from textmix.engine.stop import StopRequest, agreed, leave, others_alive, stop_r
 from textmix.errors import RunError
 from textmix.metrics import CalibrationState
 from textmix.mixup import Mixup
+from textmix.temperature import fit_temperature
 
 _ASK_EVERY = 10
 """Optimizer steps after which several processes ask each other whether to stop: asking more often would cost time."""
@@ -165,7 +166,7 @@ def _end_epoch(run: _Run) -> None:
     progress = run.progress
     progress.epoch += 1
     progress.step_in_epoch = 0
-    score = _score(_validate(run), run.learner.config.train.select, progress.epoch)
+    score = _score(_validate(run), run.learner.config.select, progress.epoch)
     if progress.best_score is None or score > progress.best_score:
         progress.best_score, progress.best_epoch, progress.best_step = score, progress.epoch, progress.step
     _save(run)
@@ -229,9 +230,7 @@ def _validate(run: _Run) -> dict[str, float]:
         confidence, predicted = logits.softmax(dim=-1).max(dim=-1)
         run.record.confidences(progress.epoch, confidence.numpy(), predicted.numpy() == examples.labels)
         metrics = state.compute()
-        if train.select == "scaled_nll":
-            from textmix.temperature import fit_temperature  # brings scipy.stats, which other trainings start without
-
+        if learner.config.select == "scaled_nll":
             metrics["scaled_nll"] = fit_temperature(logits, examples.labels).nll_after
         run.record.validation(epochs=progress.epoch, step=progress.step, metrics=metrics)
     return metrics
