@@ -1,8 +1,8 @@
 """Put the tables' numbers into README.md, docs/guide.md and docs/results/default_recipe.md.
 
-They come from docs/results/text_cnn.json and text_minilm.json, which `textmix sweep` wrote; run it as
-python scripts/paper/pages.py. README has a pair of comments that hold the front table; the guide is the template
-guide.md.jinja, whose words are to be read again when numbers change.
+They come from the JSON files of docs/results, which `textmix sweep` wrote; run it as python scripts/paper/pages.py.
+README has a pair of comments that hold the front table; the guide is the template guide.md.jinja, whose words are to be
+read again when numbers change.
 """
 
 import json
@@ -25,6 +25,9 @@ FIRST, RECIPE = "no mixup", "mixup 0.1"
 """The method that everything is compared with, and the one whose settings are the defaults of textmix."""
 SHOWN = (FIRST, RECIPE, "mixup 0.4")
 """Methods of the front table."""
+TABLES = {"cnn": "text_cnn", "minilm": "text_minilm", "lstm": "text_lstm", "select": "select", "ood": "ood",
+          "sizes": "data_size"}  # fmt: skip
+"""The tables of the guide, by the names that they have in its template."""
 NAMES = {"trec": "TREC", "mr": "MR", "sst2": "SST-2", "subj": "Subj", "imdb": "IMDB"}
 LARGEST_LOSS = 0.02
 """Of test NLL, which the whole interval of the recipe's difference has to stay below."""
@@ -75,7 +78,8 @@ def recipe_page(rows: Sequence[Entry]) -> str:
     told = (
         f"Written by `scripts/paper/pages.py`. The recipe is {RECIPE} ({_settings(own[0])}), its temperature fitted "
         f"on validation and baked into the model. It is compared with {FIRST} after temperature scaling, on test, "
-        f"over the seeds. NLL: the 95 % interval of the difference ends below +{LARGEST_LOSS}, and the mean is below 0 "
+        "over the seeds; both keep the epoch that is best on validation after scaling. "
+        f"NLL: the 95 % interval of the difference ends below +{LARGEST_LOSS}, and the mean is below 0 "
         f"on at least half of the lines. ECE: the debiased one is at most {LARGEST_ECE}, or the mean over the seeds is "
         "no larger than the end of the band of a perfect model, on at least three of four data sets. Accuracy: at most "
         "a point lower on TREC, half a point elsewhere."
@@ -113,22 +117,24 @@ def _kept(kept: bool) -> str:
     return "yes" if kept else "no"
 
 
-def guide_page(cnn: Sequence[Entry], minilm: Sequence[Entry]) -> str:
-    """Return the guide with the numbers of the two tables."""
+def guide_page() -> str:
+    """Return the guide with the numbers of the tables."""
     environment = Environment(  # noqa: S701 - the page is Markdown, and nothing in it comes from strangers
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["signed"] = lambda value: f"{value:+.3f}".replace("0.", ".", 1)
     environment.filters["plain"] = lambda value: f"{value:.3f}"
-    tables = {"cnn": by_data(cnn), "minilm": by_data(minilm)}
-    return environment.get_template("guide.md.jinja").render(names=NAMES, validation=_on_validation(cnn), **tables)
+    tables = {variable: by_place(rows_of(name)) for variable, name in TABLES.items()}
+    validation = _on_validation(rows_of(TABLES["cnn"]))
+    return environment.get_template("guide.md.jinja").render(names=NAMES, validation=validation, **tables)
 
 
-def by_data(rows: Sequence[Entry]) -> dict[str, dict[str, Entry]]:
-    """Return the rows of a table by data set and method."""
+def by_place(rows: Sequence[Entry]) -> dict[str, dict[str, Entry]]:
+    """Return the rows of a table by data set, with the number of training texts where it has several, and method."""
     found: dict[str, dict[str, Entry]] = {}
     for row in rows:
-        found.setdefault(row["data"], {})[row["method"]] = row
+        place = row["data"] if row["size"] == "all" else f"{row['data']} {row['size']}"
+        found.setdefault(place, {})[row["method"]] = row
     return found
 
 
@@ -153,7 +159,7 @@ def main() -> None:
     readme = ROOT / "README.md"
     write_text(readme, with_front_table(readme.read_text(encoding="utf-8"), front_table(cnn)))
     write_text(RESULTS / "default_recipe.md", recipe_page([*cnn, *minilm]))
-    write_text(ROOT / "docs" / "guide.md", guide_page(cnn, minilm))
+    write_text(ROOT / "docs" / "guide.md", guide_page())
 
 
 if __name__ == "__main__":

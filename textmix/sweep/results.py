@@ -19,9 +19,9 @@ from textmix.sweep.trained import Trained, rivals
 HOW = (
     "Means over the seeds. The 95 % intervals add the variance over the examples (of each example's mean over the "
     "seeds; for ECE, OE, over and under by a bootstrap of the examples, with what noise adds taken off) and, for each "
-    "method, the variance between the seeds over their number; Student's t has Welch's degrees of freedom. Differences "
-    "are paired: both methods on the same examples. AUROC has DeLong's variance over the examples, and the seeds "
-    "likewise."
+    "method, the variance between the seeds over their number; Student's t has Welch's degrees of freedom. Those of a "
+    "single seed speak of the examples alone. Differences are paired: both methods on the same examples. AUROC has "
+    "DeLong's variance over the examples, and the seeds likewise."
 )
 """How the intervals are made, in words that go with the numbers."""
 
