@@ -25,8 +25,7 @@ FIRST, RECIPE = "no mixup", "mixup 0.1"
 """The method that everything is compared with, and the one whose settings are the defaults of textmix."""
 SHOWN = (FIRST, RECIPE, "mixup 0.4")
 """Methods of the front table."""
-TABLES = {"cnn": "text_cnn", "minilm": "text_minilm", "lstm": "text_lstm", "select": "select", "ood": "ood",
-          "sizes": "data_size"}  # fmt: skip
+TABLES = {"cnn": "text_cnn", "minilm": "text_minilm", "select": "select"}
 """The tables of the guide, by the names that they have in its template."""
 NAMES = {"trec": "TREC", "mr": "MR", "sst2": "SST-2", "subj": "Subj", "imdb": "IMDB"}
 LARGEST_LOSS = 0.02
@@ -125,7 +124,7 @@ def guide_page() -> str:
     environment.filters["signed"] = lambda value: f"{value:+.3f}".replace("0.", ".", 1)
     environment.filters["plain"] = lambda value: f"{value:.3f}"
     tables = {variable: by_place(rows_of(name)) for variable, name in TABLES.items()}
-    validation = _on_validation(rows_of(TABLES["cnn"]))
+    validation = {variable: _on_validation(rows_of(TABLES[variable])) for variable in ("cnn", "minilm")}
     return environment.get_template("guide.md.jinja").render(names=NAMES, validation=validation, **tables)
 
 

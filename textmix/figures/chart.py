@@ -61,6 +61,8 @@ _STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "textmix",
 }
+_UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""What keeps the date out of a file, for the formats that would write it."""
 
 
 @contextmanager
@@ -104,6 +106,7 @@ class Chart:
         return head + body[body.index(">") + 1 :].rstrip()
 
     def save(self, path: Path) -> None:
-        """Write the figure in the format of the suffix of `path`: svg, png, pdf."""
+        """Write the figure in the format of the suffix of `path`: svg, png, pdf. Equal figures give equal files."""
+        suffix = path.suffix[1:]
         with look(), replacing(path) as part:
-            self.figure.savefig(part, format=path.suffix[1:], dpi=200, facecolor=PAPER)
+            self.figure.savefig(part, format=suffix, dpi=200, facecolor=PAPER, metadata=_UNDATED.get(suffix))
