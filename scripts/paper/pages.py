@@ -25,9 +25,12 @@ FIRST, RECIPE = "no mixup", "mixup 0.1"
 """The method that everything is compared with, and the one whose settings are the defaults of textmix."""
 SHOWN = (FIRST, RECIPE, "mixup 0.4")
 """Methods of the front table."""
-TABLES = {"cnn": "text_cnn", "minilm": "text_minilm", "select": "select"}
+TABLES = {"cnn": "text_cnn", "minilm": "text_minilm", "select": "select", "ood": "ood"}
 """The tables of the guide, by the names that they have in its template."""
 NAMES = {"trec": "TREC", "mr": "MR", "sst2": "SST-2", "subj": "Subj", "imdb": "IMDB"}
+OUTSIDE = {"trec": "TREC", "sst2": "SST-2", "tweets": "social-media texts", "bbc": "BBC News", "noise": "random tokens",
+           "noise_embeddings": "Gaussian embeddings"}  # fmt: skip
+"""What the out-of-distribution table is trained and tried on."""
 LARGEST_LOSS = 0.02
 """Of test NLL, which the whole interval of the recipe's difference has to stay below."""
 LARGEST_ECE = 0.01
@@ -121,11 +124,19 @@ def guide_page() -> str:
     environment = Environment(  # noqa: S701 - the page is Markdown, and nothing in it comes from strangers
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["signed"] = lambda value: f"{value:+.3f}".replace("0.", ".", 1)
+    environment.filters["signed"] = signed
+    environment.filters["change"] = lambda d: "{} [{}, {}]".format(*map(signed, (d["difference"], d["low"], d["high"])))
     environment.filters["plain"] = lambda value: f"{value:.3f}"
     tables = {variable: by_place(rows_of(name)) for variable, name in TABLES.items()}
     validation = {variable: _on_validation(rows_of(TABLES[variable])) for variable in ("cnn", "minilm")}
-    return environment.get_template("guide.md.jinja").render(names=NAMES, validation=validation, **tables)
+    return environment.get_template("guide.md.jinja").render(
+        names=NAMES, outside=OUTSIDE, validation=validation, **tables
+    )
+
+
+def signed(value: float) -> str:
+    """Return a number in three digits with its sign, without a zero before the point."""
+    return f"{value:+.3f}".replace("0.", ".", 1)
 
 
 def by_place(rows: Sequence[Entry]) -> dict[str, dict[str, Entry]]:
