@@ -103,7 +103,7 @@ def test_a_row_needs_a_partner():
 def test_some_epoch_must_be_mixed():
     mixup = MixupConfig(alpha=0.4, start_epoch=2, off_last_epochs=3)
     Config(mixup=mixup, train=TrainConfig(epochs=6))
-    with pytest.raises(InputError, match=r"mixup.off_last_epochs: expected less than train.epochs"):
+    with pytest.raises(InputError, match=r"mixup.off_last_epochs: expected less than the 5 epochs"):
         Config(mixup=mixup, train=TrainConfig(epochs=5))
 
 

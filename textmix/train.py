@@ -34,7 +34,7 @@ def run(config: Config, folder: Path) -> None:
     from textmix.losses import check_loss
     from textmix.mixup import EmbeddingNoise, Mixup
     from textmix.models.build import build_model
-    from textmix.models.pretrained import fit_padding, proof_example
+    from textmix.models.pretrained import fit_padding, fit_padding_outside, proof_example
 
     if run_folder.is_finished(folder, config):
         from textmix.outcome import tell
@@ -42,7 +42,7 @@ def run(config: Config, folder: Path) -> None:
         tell(folder, "this run is finished already")
         return
     ood = held_out.ood_names(config.eval.ood)
-    accelerator = start(config.train)
+    accelerator = start(config.train, some_unused=config.model.name == "pretrained")
     with accelerator.main_process_first():  # the others find its tokens in the cache
         splits = load_splits(config)
         held_out.check_sizes(splits, config.data.path)
@@ -50,7 +50,7 @@ def run(config: Config, folder: Path) -> None:
     check_loss(config.loss, torch.from_numpy(splits.class_counts))
     seed_generators(config.seed)
     model = build_model(config, splits)
-    splits = fit_padding(model, splits)
+    splits, outside = fit_padding(model, splits), fit_padding_outside(model, outside)
     example = proof_example(splits.train)
     mixup = Mixup(model, config.mixup_site if config.mixup.active else "none", example=example)
     noise = EmbeddingNoise(model, example=example) if NOISE_EMBEDDINGS in config.eval.ood else None

@@ -172,11 +172,7 @@ class MixupTrainer(Trainer):
 
     def _mixup_of_epoch(self, epoch: int) -> MixupConfig:
         config, epochs = self.mixup_config, self.state.num_train_epochs
-        if config.active and config.start_epoch + config.off_last_epochs >= epochs:
-            raise InputError(
-                f"mixup.off_last_epochs: expected less than the {epochs} epochs of this training together with "
-                f"mixup.start_epoch, got {config.off_last_epochs} + {config.start_epoch}."
-            )
+        config.check_epochs(epochs)
         return config.of_epoch(epoch, int(epochs))
 
     def _attached(self, model: nn.Module) -> Mixup:

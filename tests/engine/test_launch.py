@@ -57,6 +57,14 @@ def test_threads_are_shared_among_the_processes_of_a_machine(monkeypatch, caplog
     assert "3 thread(s)" in caplog.text
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains in it")
+@pytest.mark.parametrize("asked", ["fp16", "launcher"])
+def test_half_precision_on_a_cpu_is_refused(monkeypatch, asked):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
+    with pytest.raises(InputError, match=r"train.precision: expected fp32 or bf16 on a CPU, got fp16"):
+        start(TrainConfig(precision=asked))
+
+
 @pytest.mark.parametrize("kind", ["FSDP", "MEGATRON_LM"])
 def test_a_model_cut_up_between_processes_is_refused(monkeypatch, kind):
     """As accelerate says it of GPUs; on CPUs it never cuts a model up."""

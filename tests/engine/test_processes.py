@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import ranks
+from checkpoints_kit import checkpoint
 from safetensors.numpy import load_file
 
 from textmix import cli
@@ -79,6 +80,15 @@ def test_the_same_global_batch_gives_the_same_weights_and_records(plain):
     for mine, other in zip(*records, strict=True):
         assert mine.pop("event") == other.pop("event")
         assert mine == pytest.approx(other, abs=1e-4)
+
+
+def test_a_model_with_weights_that_play_no_part_trains_on_several(topics, tmp_path):
+    path = checkpoint(tmp_path / "xlnet", "xlnet")
+    run = tmp_path / "run"
+    argv = ["train", "--data.path", str(topics), "--data.max_length", "32", "--output_dir", str(run)]
+    argv += ["--model.name", "pretrained", "--model.path", str(path), "--mixup.clean_weight", "1"]
+    argv += ["--train.max_steps", "4", "--eval.resamples", "100"]
+    assert ranks.join(ranks.start(2, run.with_suffix(".log"), cli.main, argv)) == [0, 0], said(run)
 
 
 def test_every_row_is_predicted_once_in_order(plain):

@@ -15,7 +15,15 @@ from textmix.data import load_splits
 from textmix.errors import InputError
 from textmix.mixup import Mix, Mixup
 from textmix.models.build import build_model
-from textmix.models.pretrained import LeftPadded, fit_padding, max_positions, pad_with, pools_last_token, proof_example
+from textmix.models.pretrained import (
+    LeftPadded,
+    fit_padding,
+    fit_padding_outside,
+    max_positions,
+    pad_with,
+    pools_last_token,
+    proof_example,
+)
 
 
 def config_for(path, topics, max_length=32, **model) -> Config:
@@ -50,6 +58,21 @@ def test_a_head_for_another_number_of_labels_is_refused_unless_a_new_one_is_want
         built(path, topics)
     model, _ = built(path, topics, new_head=True)
     assert model.classifier.out_features == 3
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "gpt2", "xlnet", "bart"])
+def test_a_head_for_the_same_labels_in_another_order_says_what_it_said(tmp_path, topics, family):
+    names = load_splits(config_for("packaged:minilm", topics)).label_names
+    order = [1, 2, 0]
+    path = checkpoint(tmp_path / family, family, labels=tuple(names[k] for k in order))
+    model, splits = built(path, topics)
+    stored = AutoModelForSequenceClassification.from_pretrained(path, pad_token_id=model.config.pad_token_id)
+    model.eval()
+    batch = proof_example(splits.train)
+    del batch["labels"]
+    with torch.no_grad():
+        torch.testing.assert_close(model(**batch).logits[:, order], stored(**batch).logits)
+    assert model.config.id2label == dict(enumerate(names))
 
 
 def test_a_head_for_as_many_labels_is_kept(tmp_path, topics):
@@ -136,6 +159,15 @@ def test_decoders_train_padded_on_the_left_and_predict_padded_on_the_right(tmp_p
                     for ids, mask in zip(right["input_ids"], right["attention_mask"], strict=True)]  # fmt: skip
         torch.testing.assert_close(model(**right).logits, torch.cat(expected), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(padded, clean, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bert"])
+def test_texts_from_outside_are_padded_as_those_of_validation(tmp_path, topics, family):
+    model, loaded = built(checkpoint(tmp_path / family, family), topics)
+    left = replace(loaded.validation, pad_left=True)
+    splits = fit_padding(model, replace(loaded, validation=left))
+    assert fit_padding_outside(model, {"same": left})["same"].pad_left is splits.validation.pad_left
+    assert splits.validation.pad_left is (family == "bert")
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "xlnet"])

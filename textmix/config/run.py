@@ -94,9 +94,7 @@ class Config:
                "noise, for images have no embeddings of tokens", NOISE_EMBEDDINGS)  # fmt: skip
         check(self.peft.kind == "none" or self.model.name == "pretrained", "peft.kind",
                f"none for model.name {self.model.name}, which has nothing pretrained", self.peft.kind)  # fmt: skip
-        clean = self.mixup.start_epoch + self.mixup.off_last_epochs
-        check(not self.mixup.active or clean < self.train.epochs, "mixup.off_last_epochs",
-               f"less than train.epochs ({self.train.epochs}) together with mixup.start_epoch", clean)  # fmt: skip
+        self.mixup.check_epochs(self.train.epochs)
 
     @property
     def mixup_site(self) -> str:

@@ -38,6 +38,15 @@ class MixupConfig:
         """Whether any batch is to be mixed at all."""
         return self.site != "none" and self.alpha > 0
 
+    def check_epochs(self, epochs: float) -> None:
+        """Refuse settings under which none of a training's epochs would be mixed.
+
+        :raises InputError: they are such.
+        """
+        clean = self.start_epoch + self.off_last_epochs
+        check(not self.active or clean < epochs, "mixup.off_last_epochs",
+              f"less than the {epochs} epochs of this training together with mixup.start_epoch", clean)  # fmt: skip
+
     def of_epoch(self, epoch: int, epochs: int) -> "MixupConfig":
         """Return how to mix in `epoch`, counted from 0, of `epochs`: not at all before the first and in the last."""
         clean = epoch < self.start_epoch or epoch >= epochs - self.off_last_epochs

@@ -8,7 +8,7 @@ import sys
 import torch
 import transformers
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 
 from textmix.config import TrainConfig
 from textmix.errors import InputError
@@ -22,18 +22,27 @@ _MMAP_MAX, _TRIM_THRESHOLD = -4, -1
 """What glibc's mallopt calls them."""
 
 
-def start(config: TrainConfig) -> Accelerator:
+def start(config: TrainConfig, *, some_unused: bool = False) -> Accelerator:
     """Join the other processes, choose device and precision, and set the number of threads.
 
-    :raises InputError: accelerate was told to cut the model up between the processes.
+    :param some_unused: the model may have parameters that play no part in its logits: processes must not wait for
+        their gradients.
+    :raises InputError: accelerate was told to cut the model up between the processes, or the device has no such
+        precision.
     """
     _keep_memory()
     precision = _natural_precision() if config.precision == "auto" else _PRECISION[config.precision]
-    accelerator = Accelerator(mixed_precision=precision)
+    parallel = DistributedDataParallelKwargs(find_unused_parameters=some_unused)
+    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[parallel])
     if accelerator.distributed_type in _SHARDED:
         raise InputError(
             f"accelerate: expected one process or data parallelism, got {accelerator.distributed_type.value}, which "
             "cuts the model up; launch without it, or train with textmix.trainer.MixupTrainer."
+        )
+    if accelerator.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise InputError(
+            "train.precision: expected fp32 or bf16 on a CPU, got fp16, in which only GPUs train; choose one of them, "
+            "here or for accelerate."
         )
     # The launcher sets OMP_NUM_THREADS=1 without being asked, which would leave cores idle: decided here instead.
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))

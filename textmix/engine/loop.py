@@ -14,7 +14,7 @@ from textmix.data import Splits
 from textmix.engine.launch import precision_of
 from textmix.engine.learner import batches_of_epoch, make_learner, steps_per_epoch
 from textmix.engine.memory import step_in_memory
-from textmix.engine.optimization import total_steps
+from textmix.engine.optimization import total_epochs, total_steps
 from textmix.engine.predict import predict_logits
 from textmix.engine.progress import Progress, at_start, load_best, restore, save
 from textmix.engine.randomness import seed_generators
@@ -65,6 +65,8 @@ class _Run:
     progress: Progress
     request: StopRequest
     folder: Path
+    epochs: int
+    """How many there will be."""
 
 
 def fit(
@@ -83,10 +85,12 @@ def fit(
     with trained_rows(model.to(accelerator.device), splits) as whole_table:
         learner = make_learner(accelerator, model, mixup, splits, config)
         progress = restore(learner, model, at_start(learner, splits), run_dir)
-        steps = total_steps(train, steps_per_epoch(accelerator, splits, train))
+        per_epoch = steps_per_epoch(accelerator, splits, train)
+        steps, epochs = total_steps(train, per_epoch), total_epochs(train, per_epoch)
+        config.mixup.check_epochs(epochs)
         record = Recorder(run_dir, steps, progress, accelerator.is_main_process)
         with stop_requests() as request, others_alive(accelerator, progress):
-            _train(_Run(learner, model, splits, whole_table, record, progress, request, run_dir))
+            _train(_Run(learner, model, splits, whole_table, record, progress, request, run_dir, epochs))
             load_best(accelerator, model, progress, run_dir)
     record.close()
     return _result(accelerator, progress, record.seconds, train)
@@ -127,7 +131,7 @@ def _train_epoch(run: _Run) -> None:
     learner.forward.train()
     batches = batches_of_epoch(learner.accelerator, run.splits, config, progress.epoch)
     last = math.ceil(len(batches) / train.gradient_accumulation_steps)
-    mixup = config.mixup.of_epoch(progress.epoch, train.epochs)
+    mixup = config.mixup.of_epoch(progress.epoch, run.epochs)
     for window in windows(learner, examples, batches, mixup, progress.epoch, first=progress.step_in_epoch):
         _step(run, window)
         progress.step += 1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from textmix.config import Config, ModelConfig
 from textmix.data import Examples, Splits, TextExamples, resolve_packaged_model
@@ -59,8 +59,10 @@ def load_weights(auto: Any, kind: str, config: ModelConfig, labels: dict[str, An
     """
     path = str(config.path)
     with loading("model.path", f"a Hugging Face {kind}", path), quiet_loading():
+        folder = resolve_packaged_model(path)
+        trained_for = AutoConfig.from_pretrained(folder, trust_remote_code=False).id2label or {}
         model, info = auto.from_pretrained(
-            resolve_packaged_model(path),
+            folder,
             dtype=torch.float32,
             trust_remote_code=False,
             ignore_mismatched_sizes=True,
@@ -75,11 +77,23 @@ def load_weights(auto: Any, kind: str, config: ModelConfig, labels: dict[str, An
             f"model.path: expected the weights of a {type(model).__name__} in {path!r}, got only "
             f"{len(names) - len(names & set(new))} of {len(names)}."
         )
+    own = [str(name) for _, name in sorted(trained_for.items())]
+    wanted = list(labels["id2label"].values())
+    if own != wanted and sorted(own) == sorted(wanted):
+        _reorder(model, [own.index(name) for name in wanted])
     if new:
         logger.info("%s: not in the checkpoint, and therefore new: %s.", path, ", ".join(new))
     if "calibration_temperature" in model.config.to_dict():
         del model.config.calibration_temperature  # training undoes it
     return Loaded(model, new)
+
+
+@torch.no_grad()
+def _reorder(model: PreTrainedModel, order: list[int]) -> None:
+    """Give the outputs of the classifier another order: those of a checkpoint have its own, data the alphabet's."""
+    for name, parameter in model.named_parameters():
+        if not name.startswith(f"{model.base_model_prefix}.") and len(parameter) == len(order):
+            parameter.copy_(parameter[order])
 
 
 @contextmanager
@@ -229,6 +243,11 @@ def fit_padding(model: PreTrainedModel, splits: Splits) -> Splits:
     train = LeftPadded(**{**vars(splits.train), "pad_left": True}, positions=takes_positions(model))
     test = None if splits.test is None else _padded_right(splits.test)
     return replace(splits, train=train, validation=_padded_right(splits.validation), test=test, processor=processor)
+
+
+def fit_padding_outside(model: PreTrainedModel, outside: dict[str, Examples]) -> dict[str, Examples]:
+    """Pad texts from outside the classes as :func:`fit_padding` pads those of validation."""
+    return {name: _padded_right(part) for name, part in outside.items()} if pools_last_token(model) else outside
 
 
 def _padded_right(part: Examples) -> Examples:
