@@ -97,6 +97,8 @@ def test_a_packaged_corpus_is_divided_as_for_a_run(tmp_path, capsys):
         (["pos", "neg"], ["LABEL_0", "LABEL_1"], {}, ("neg", "pos"), [1, 0]),
         (["1 star", "5 stars"], ["NEGATIVE", "POSITIVE"], {"1 star": "NEGATIVE", "5 stars": "POSITIVE"}, (), [0, 1]),
         (["1", "5"], ["1", "3", "5"], {}, (), [0, 2]),
+        (["A", "a"], ["A", "a"], {}, (), [0, 1]),
+        (["A", "B"], ["A", "a", "b"], {}, (), [0, 2]),
         (["a", "b", "c"], ["x", "y"], {"a": "x", "b": "y", "c": "y"}, (), [0, 1, 1]),
     ],
 )
@@ -117,6 +119,12 @@ def test_labels_are_matched_by_map_name_and_number(found, names, label_map, decl
 def test_labels_that_mean_nothing_to_the_model_are_refused(found, names, label_map, message):
     with pytest.raises(InputError, match=f"label_map: expected {message}"):
         map_labels(found, names, label_map)
+
+
+def test_a_temperature_is_never_fitted_on_the_texts_it_is_measured_on(model, topics, tmp_path, capsys):
+    assert evaluate(model, topics / "test.csv", tmp_path / "out", "--calibrate_split", "validation") == 2
+    assert "expected other texts in validation than in test, got the same" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_label_map_comes_from_the_command_line(model, topics, tmp_path):

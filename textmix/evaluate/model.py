@@ -52,8 +52,14 @@ def evaluate_model(config: EvaluateModelConfig) -> Evaluation:
             if len(examples) < 2:
                 raise InputError(f"{config.data.path}: expected at least two examples in {split}, got {len(examples)}.")
             sets[split] = predict(accelerator, model, examples, classifier.label_names, config.batch_size)
-    save(sets[config.split], folder / "predictions.parquet")
     validation = None if config.calibrate_split is None else sets[config.calibrate_split]
+    if validation is not None and np.array_equal(validation.logits, sets[config.split].logits):
+        raise InputError(
+            f"{config.data.path}: expected other texts in {config.calibrate_split} than in {config.split}, got "
+            "the same, so that a temperature would be told the answers; give a folder, for of a single file every "
+            "split is the whole."
+        )
+    save(sets[config.split], folder / "predictions.parquet")
     material = Material(name, {}, sets[config.split], validation)
     options = EvalConfig(bins=config.bins, resamples=config.resamples)
     return measure(material, facts, options, folder, seed=config.seed)
@@ -84,14 +90,16 @@ def map_labels(
             f"label_map: expected labels of the data ({', '.join(found)}) as keys and of the model "
             f"({', '.join(names)}) as values, got {unknown[0]!r}."
         )
-    by_name = {name.casefold(): k for k, name in enumerate(names)}
+    exactly, by_name = ({spelt(name): k for k, name in enumerate(names)} for spelt in (str, str.casefold))
     only_numbers = all(_NUMBERED.fullmatch(name.casefold()) for name in names)
     places = {name.casefold(): k for k, name in enumerate(declared)} if only_numbers else {}
     indices = []
     for label in found:
-        meant = label_map.get(label, label).casefold()
+        name = label_map.get(label, label)
+        meant = name.casefold()
         number = _NUMBERED.fullmatch(meant)
-        index = by_name.get(meant, places.get(meant, int(number[1] or number[2]) if number else -1))
+        told = places.get(meant, int(number[1] or number[2]) if number else -1)
+        index = exactly.get(name, by_name.get(meant, told))
         if not 0 <= index < len(names):
             raise InputError(
                 f"label_map: expected an entry for the label {label!r} of the data, which the model does not have; its "
