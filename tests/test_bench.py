@@ -118,6 +118,9 @@ def test_every_subject_runs_and_the_page_shows_it(results):
     speed = results["training"]["result"]["trec"]["contenders"]["textmix, bf16"]["median"]
     assert f"| textmix, bf16 | {run.number(speed)} |" in page
     assert "a look, no result" in page
+    del results["networks"]["result"]["lstm"]  # as of a quick look
+    assert "**lstm**" in page
+    assert "**lstm**" not in run.page(results)
 
 
 @needs_demo

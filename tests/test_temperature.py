@@ -96,6 +96,7 @@ def test_a_separable_set_is_said_to_be_one():
     fitted = fit_temperature(logits, logits.argmax(1))
     assert fitted.at_bound
     assert fitted.value == fitted.low == 0.01
+    assert fitted.nll_used == fitted.nll_before > fitted.nll_after
     assert "separable" in fitted.reason
     assert 0.01 < fitted.high < 1
 

@@ -205,12 +205,18 @@ class SweepConfig:
 
     def __post_init__(self) -> None:
         check(len(self.methods) >= 1, "methods", "at least one method", self.methods)
-        check(len(set(self.seeds)) == len(self.seeds) >= 1, "seeds", "one or more different integers", self.seeds)
+        check_seeds(self.seeds, "seeds")
         check_job(self.jobs, self.threads)
         check(self.gpus == 0 or self.launcher == "ray", "gpus", "0 for launcher local", self.gpus)
         check(0 <= self.gpus < float("inf"), "gpus", "a number >= 0", self.gpus)
-        check(self.bins >= 1, "bins", "an integer >= 1", self.bins)
-        check(self.resamples >= 100, "resamples", "an integer >= 100", self.resamples)
+        check_statistics(self.bins, self.resamples)
+
+
+def check_seeds(seeds: object, key: str) -> None:
+    """Refuse seeds of which some are no seeds, or the same."""
+    found = list(seeds) if isinstance(seeds, (list, tuple)) else []
+    valid = all(isinstance(seed, int) and seed >= 0 for seed in found)
+    check(valid and len(set(found)) == len(found) >= 1, key, "one or more different integers >= 0", seeds)
 
 
 def check_job(jobs: int, threads: int | None) -> None:

@@ -44,6 +44,11 @@ class Temperature:
         """Whether the validation set has no best temperature, for the reason given."""
         return bool(self.reason)
 
+    @property
+    def nll_used(self) -> float:
+        """The validation NLL of the model as it is used: unscaled where there is no best temperature."""
+        return self.nll_before if self.at_bound else self.nll_after
+
 
 @dataclass(frozen=True)
 class _Curve:

@@ -21,6 +21,7 @@ EPOCHS: dict[Effort, int] = {"full": 3, "quick": 2, "smallest": 2}
 TEXTS: dict[Effort, int] = {"full": 5_452, "quick": 5_452, "smallest": 60}
 SWEPT_EPOCHS: dict[Effort, int] = {"full": 4, "quick": 3, "smallest": 1}
 """Epochs of each run of the sweep."""
+NETWORKS: dict[Effort, tuple[str, ...]] = {"full": ("cnn", "lstm"), "quick": ("cnn",), "smallest": ("cnn", "lstm")}
 LIMITS = {"cnn": 1.5, "lstm": None}
 """Seconds of an epoch, at most."""
 
@@ -31,11 +32,11 @@ def measure(effort: Effort, data: Path, threads: int, call: Call = call) -> Resu
     with tempfile.TemporaryDirectory() as scratch:
         # The texts for validation come off the training texts: the count stays what the table says.
         folder = subset(source, TEXTS[effort] - 4, Path(scratch, "texts"), call)
-        tables = {name: _epochs(name, limit, folder, effort, threads, call) for name, limit in LIMITS.items()}
+        tables = {name: _epochs(name, folder, effort, threads, call) for name in NETWORKS[effort]}
         return tables | {"sweep": _sweep(folder, effort, call)}
 
 
-def _epochs(name: str, limit: float | None, folder: str, effort: Effort, threads: int, call: Call) -> Result:
+def _epochs(name: str, folder: str, effort: Effort, threads: int, call: Call) -> Result:
     arguments = {"folder": folder, "name": name, "epochs": EPOCHS[effort]}
     runs = {f: partial(call, "networks", f, threads=threads, **arguments) for f in ("textmix", "bare")}
     results = alternate(runs, ROUNDS[effort])
@@ -43,7 +44,9 @@ def _epochs(name: str, limit: float | None, folder: str, effort: Effort, threads
     peaks = {f: max(result["peak_mib"] for result in own) for f, own in results.items()}
     first = results["textmix"][0]
     facts = {"texts": first["texts"], "vectors": first["vectors"], "threads": first["threads"]}
-    return comparison("s/epoch", values, [Claim("textmix", at_most=limit), Claim("textmix", "bare")], peaks) | facts
+    return (
+        comparison("s/epoch", values, [Claim("textmix", at_most=LIMITS[name]), Claim("textmix", "bare")], peaks) | facts
+    )
 
 
 def _sweep(folder: str, effort: Effort, call: Call) -> Result:

@@ -38,3 +38,15 @@ def test_methods_stand_side_by_side_along_the_axis_and_gaps_stay_open():
     bars = axes.containers[0].lines[2][0].get_segments()
     assert bars[0][:, 1].tolist() == [0.4, 0.7]
     assert "NLL, b: 0.600 at 1 and 0.400 at 3" in chart.description
+
+
+def test_what_is_said_of_a_curve_begins_where_it_does():
+    late = np.array([[np.nan] * 3, [0.5, 0.4, 0.6], [0.3, 0.2, 0.4]])
+    alone = np.array([[0.7] * 3, [0.6] * 3, [np.nan] * 3])
+    places = ["100", "300", "all"]
+    said = along(places, {"NLL": {"late": late, "alone": alone, "never": late * np.nan}}, "size").description
+    assert said == (
+        "With 95 % intervals: NLL, late: 0.500 at 300 and 0.300 at all; NLL, alone: 0.700 at 100 and 0.600 at 300; "
+        "NLL, never: nothing yet."
+    )
+    assert along(places, {"NLL": {"alone": alone}}, "size").description.startswith("One run each, so without intervals")

@@ -88,6 +88,17 @@ def test_the_interval_of_the_difference_in_ece_covers_it(simulate):
     assert covered >= 53, covered
 
 
+@pytest.mark.parametrize("runs", [1, 2])
+def test_models_without_a_mistake_are_not_told_apart_by_ece(runs):
+    """Whether .99 or .9999 is nearer to their accuracy is not to be seen in 100 examples."""
+    labels, ids = np.zeros(100, dtype=np.int64), [str(i) for i in range(100)]
+    a, b = (Predictions(np.tile([np.log(p / (1 - p)), 0.0], (100, 1)), labels, ("x", "y"), ids) for p in (0.9999, 0.99))
+    found = compare([a] * runs, [b] * runs, metrics=["ece"]).differences["ece"]
+    assert found.difference == pytest.approx(0.0099)
+    assert not found.established
+    assert found.low < -0.0099
+
+
 def test_over_runs_the_variance_between_seeds_counts(predictions):
     baseline = [predictions(3, temperature=0.5, noise_seed=s) for s in range(3)]
     mixed = [predictions(3, noise_seed=10 + s) for s in range(3)]

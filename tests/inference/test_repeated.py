@@ -73,6 +73,15 @@ def test_certain_runs_keep_a_margin():
     assert 0.97 < found.low < 0.995
 
 
+def test_runs_without_a_mistake_leave_the_room_for_miscalibration_that_one_leaves():
+    sure = run(0)
+    sure = replace(sure, logits=20.0 * np.eye(3)[sure.labels])
+    for name in ("ece", "oe", "over"):
+        once, twice = (method_intervals([sure] * count)[name] for count in (1, 2))
+        assert vars(twice) == pytest.approx(vars(once), abs=1e-4)
+        assert once.high > 0.009  # 1.96 ** 2 / 400
+
+
 def test_other_examples_are_refused():
     with pytest.raises(InputError, match="expected predictions on the same examples"):
         method_intervals([run(0), replace(run(1), ids=[f"x{k}" for k in range(N)])])

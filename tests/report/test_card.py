@@ -27,6 +27,18 @@ def test_card_begins_with_metadata_the_hub_reads(written, material):
     assert result["dataset"]["split"] == "test"
 
 
+def test_card_shows_the_metrics_of_the_model_that_was_saved(material, tmp_path):
+    write_report(replace(material, summary={**material.summary, "baked": True}), tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    (result,) = yaml.safe_load(card.split("---")[1])["model-index"][0]["results"]
+    values = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    scaled = material.summary["test_calibrated"]
+    assert values == {name: scaled[name] for name in ("accuracy", "nll", "brier", "ece", "oe")}
+    assert result["dataset"]["split"] == "test"
+    assert f"saved with its temperature of {material.summary['temperature']:.2f}" in card
+    assert "all before the temperature" in card
+
+
 def test_card_of_images_says_images(material, tmp_path):
     config = {"data": {"path": "uoft-cs/cifar10", "image_column": "image"}, "model": {"name": "vgg16"}}
     write_report(replace(material, config=config), tmp_path)

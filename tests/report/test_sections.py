@@ -38,3 +38,13 @@ def test_the_edges_give_a_report_and_a_summary_in_json(name, tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "nan" not in page
     assert f"{test.label_names[0]}</td>" in page
+
+
+def test_thresholds_chosen_where_they_are_shown_say_so(tmp_path):
+    labels = np.arange(60) % 2
+    some = predictions(np.random.default_rng(0).normal(size=(60, 2)) + 2 * np.eye(2)[labels], labels)
+    material = Material("v", summarise(None, some, None, EvalConfig(resamples=100)), None, some)
+    write_report(material, tmp_path)
+    assert (
+        "Thresholds chosen on these examples, so that they flatter a little" in (tmp_path / "report.html").read_text()
+    )

@@ -69,12 +69,13 @@ def test_no_test_set_gives_no_test_key(material):
     assert list(summary["intervals"]) == list(summary["null_band"]) == ["validation"]
 
 
-def test_a_bound_of_the_temperature_is_said(material):
+def test_a_bound_of_the_temperature_is_said_and_not_applied(material):
     test = material.test
     right = np.where(np.eye(3)[test.labels] > 0, 5.0, 0.0)
     fitted = fit_temperature(right, test.labels)
     summary = summarise(test, None, fitted, EvalConfig(resamples=100))
     assert "separable" in summary["temperature_reason"]
+    assert "test_calibrated" not in {*summary, *summary["intervals"], *summary["null_band"], *summary["selective"]}
 
 
 def test_the_seed_decides_the_intervals(material):

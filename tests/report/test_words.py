@@ -3,11 +3,11 @@ import pytest
 from textmix.report.words import lead, promises, temperature_effect, verdict
 
 METRICS = {"n": 1821, "accuracy": 0.891, "mean_confidence": 0.952, "nll": 0.5, "ece": 0.0612, "oe": 0.05,
-           "over": 0.06, "under": 0.0012}  # fmt: skip
+           "over": 0.06, "under": 0.0012, "spiegelhalter_p_value": 0.2}  # fmt: skip
 
 
-def summary(p_value: float = 0.001, **metrics: float) -> dict:
-    band = {"ece": {"mean": 0.01, "low": 0.007, "high": 0.016, "p_value": p_value}}
+def summary(high: float = 0.016, **metrics: float) -> dict:
+    band = {"ece": {"mean": 0.01, "low": 0.007, "high": high, "p_value": 0.001}}
     targets = [
         {"target": 0.8, "threshold": 0.34, "coverage": 1.0, "accuracy": 0.891, "interval": [0.876, 0.905]},
         {"target": 0.95, "threshold": 0.93, "coverage": 0.71, "accuracy": 0.947, "interval": [0.93, 0.96]},
@@ -16,7 +16,7 @@ def summary(p_value: float = 0.001, **metrics: float) -> dict:
     ]
     return {
         "test": METRICS | metrics,
-        "intervals": {"test": {"accuracy": [0.876, 0.905]}},
+        "intervals": {"test": {"accuracy": [0.876, 0.905], "ece": [0.04, 0.081]}},
         "null_band": {"test": band},
         "selective": {"test": {"targets": targets}},
     }
@@ -36,25 +36,48 @@ def test_lead_says_accuracy_then_calibration_then_what_to_do():
 
 
 @pytest.mark.parametrize(
-    ("p_value", "metrics", "expected"),
+    ("high", "metrics", "expected"),
     [
-        (0.049, {}, "are overconfident"),
-        (0.05, {}, "can be taken at their word"),
-        (0.001, {"over": 0.001, "under": 0.06}, "are underconfident"),
+        (0.0611, {}, "are overconfident: confidence and accuracy differ by 6.1 % on average"),
+        (0.016, {"over": 0.001, "under": 0.06}, "are underconfident: "),
+        (0.0612, {}, "show no miscalibration: their calibration error, 6.1 %, is no more than chance gives"),
+        (0.0612, {"spiegelhalter_p_value": 0.01}, "are overconfident by Spiegelhalter's z (p 0.010), although"),
     ],
 )
-def test_verdict_follows_the_null_test_and_the_larger_half(p_value, metrics, expected):
-    assert verdict(summary(p_value, **metrics), "test").startswith(expected)
+def test_the_verdict_follows_the_null_band_and_z(high, metrics, expected):
+    assert plain(verdict(summary(high, **metrics), "test")).startswith(expected)
+
+
+def test_where_nothing_is_found_it_says_how_much_may_be_hidden():
+    said = plain(verdict(summary(0.09), "test"))
+    assert said.endswith("A set of this size leaves room for one of up to 8.1 %.")
 
 
 def test_a_target_that_all_examples_meet_or_none_is_no_promise():
-    assert len(promises(summary(), "test")) == 1
+    assert len(promises(summary())) == 1
+
+
+def with_temperature(temperature: float = 1.9, *, baked: bool = False) -> dict:
+    scaled = summary() | {"temperature": temperature, "test_calibrated": METRICS | {"ece": 0.012}, "baked": baked}
+    scaled["null_band"]["test_calibrated"] = {"ece": {"low": 0.0, "high": 0.02, "p_value": 0.4}}
+    scaled["intervals"]["test_calibrated"] = {"accuracy": [0.876, 0.905], "ece": [0.0, 0.02]}
+    target = {"target": 0.95, "threshold": 0.81, "coverage": 0.7, "accuracy": 0.95, "interval": [0.93, 0.96]}
+    scaled["selective"]["test_calibrated"] = {"targets": [target]}
+    return scaled
 
 
 @pytest.mark.parametrize(("temperature", "expected"), [(1.9, "Softening"), (0.6, "Sharpening")])
 def test_a_temperature_softens_above_one_and_sharpens_below(temperature, expected):
-    calibrated = summary() | {"temperature": temperature, "test_calibrated": METRICS | {"ece": 0.012}}
+    calibrated = with_temperature(temperature)
     assert temperature_effect(calibrated).startswith(f"{expected} the probabilities")
     assert "ECE on test from 0.0612 to 0.0120" in temperature_effect(calibrated)
-    calibrated["null_band"]["test_calibrated"] = {"ece": {"low": 0.0, "high": 0.02, "p_value": 0.4}}
-    assert f"With a temperature of {temperature:.2f} they can be taken at their word" in lead(calibrated)[1]
+    assert f"With a temperature of {temperature:.2f} they show no miscalibration" in lead(calibrated)[1]
+
+
+def test_the_lead_is_about_the_model_that_was_saved():
+    first, second, last = (plain(sentence) for sentence in lead(with_temperature(baked=True)))
+    assert first.startswith("On 1,821 test examples the model, saved with its temperature of 1.90, is right 89.1 %")
+    assert "Its probabilities show no miscalibration: their calibration error, 1.2 %" in first
+    assert second.startswith("Without the temperature they are overconfident")
+    assert "reach a confidence of 0.810" in last
+    assert last.startswith("Of the test examples")

@@ -8,8 +8,9 @@ METRICS = ("nll", "accuracy", "ece", "oe")
 
 def row(method, changes, epochs=()):
     means = dict.fromkeys(METRICS, 0.5)
-    return {"method": method, "changes": changes, "means": means, "intervals": {m: [0.4, 0.6] for m in METRICS},
-            "class_shares": [0.5, 0.5], "epochs": list(epochs)}  # fmt: skip
+    return {"method": method, "changes": changes, "alpha": changes.get("mixup.alpha", 0.0), "means": means,
+            "intervals": {m: [0.4, 0.6] for m in METRICS}, "class_shares": [0.5, 0.5],
+            "epochs": list(epochs)}  # fmt: skip
 
 
 def test_the_methods_decide_the_figures():

@@ -79,6 +79,23 @@ def test_the_hash_is_of_what_is_compared():
     same = SweepConfig(**{**vars(SWEEP), "jobs": 4, "data_root": "/data", "output_dir": "elsewhere"})
     assert fingerprint(same) == fingerprint(SWEEP)
     assert fingerprint(SweepConfig(**{**vars(SWEEP), "seeds": (0, 1, 2)})) != fingerprint(SWEEP)
+    turned = dict(reversed(SWEEP.methods.items()))  # another one is the first, with which all are compared
+    assert fingerprint(SweepConfig(**{**vars(SWEEP), "methods": turned})) != fingerprint(SWEEP)
+    dotted = {"no mixup": {"mixup": {"alpha": 0}}, "RegMixup, 0.4": {"mixup.alpha": 0.4, "mixup.clean_weight": 1}}
+    assert fingerprint(SweepConfig(**{**vars(SWEEP), "methods": dotted})) == fingerprint(SWEEP)
+
+
+def test_names_may_be_numbers():
+    sweep = SweepConfig(sizes={100: {"data.train_examples": 100}, "all": {}}, methods={"plain": {}})
+    assert [run.size for run in expand(sweep, Path("s"))][:2] == ["100", "all"]
+    assert len(fingerprint(sweep)) == 16
+
+
+def test_methods_may_be_models_and_stay_together():
+    methods = {"cnn": {"model.name": "cnn"}, "lstm": {"model.name": "lstm"}, "lstm, mixed": {"model": {"name": "lstm"}}}
+    runs = expand(SweepConfig(base={"model.name": "lstm"}, methods=methods, seeds=(0,)), Path("s"))
+    assert {run.group for run in runs} == {("tweets", "lstm", "all")}
+    assert [run.config.model.name for run in runs] == ["cnn", "lstm", "lstm"]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +105,10 @@ def test_the_hash_is_of_what_is_compared():
         ({"a": {"mixup.alpha": -1}}, "a: mixup.alpha: expected a finite number >= 0, got -1"),
         ({"a": {"mixup.alpha": "x"}}, "a: mixup.alpha: expected a number, got 'x'"),
         ({"a": {"seed": 1}}, "methods: a: expected options that the sweep does not decide, got seed"),
+        ({"a": {"data.path": "x/y"}}, "methods: a: .* choose no other data; these belong under data, got data.path"),
+        ({"a": {"seeds": 3}}, "methods: a: seeds: expected one or more different integers >= 0, got 3"),
+        ({"a": {"seeds": []}}, "methods: a: seeds: expected one or more"),
+        ({"a": {"seeds": [1.5]}}, "methods: a: seeds: expected one or more"),
         ({"a": {"mixup": 1, "mixup.alpha": 2}}, "mixup.alpha: expected a section 'mixup', got the value 1"),
         ({"a b": {}, "a, b": {}}, "'a, b' on 'tweets' and 'a b' on 'tweets' would share the folder"),
     ],
@@ -97,11 +118,19 @@ def test_runs_that_cannot_be_are_refused(methods, message):
         expand(SweepConfig(methods=methods), Path("s"))
 
 
+@pytest.mark.parametrize("key", ["seed", "resume", "output_dir"])
+def test_what_the_sweep_decides_is_refused_in_base(key):
+    with pytest.raises(InputError, match=f"base: expected options that the sweep does not decide, got {key}"):
+        expand(SweepConfig(base={key: "never"}, methods={"a": {}}), Path("s"))
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({}, "methods: expected at least one method"),
         ({"seeds": (1, 1)}, "seeds: expected one or more different integers"),
+        ({"seeds": (-1,)}, "seeds: expected one or more different integers >= 0"),
+        ({"resamples": 50}, r"resamples: expected an integer in \[100"),
         ({"jobs": 0}, "jobs: expected an integer >= 1, got 0"),
         ({"gpus": 1.0}, "gpus: expected 0 for launcher local, got 1.0"),
     ],

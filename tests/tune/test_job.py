@@ -9,7 +9,7 @@ import yaml
 from textmix.command import make_parser, parse
 from textmix.config import Config
 from textmix.errors import InputError
-from textmix.metrics import nll
+from textmix.metrics import accuracy, ece, nll
 from textmix.options import TuneConfig
 from textmix.predictions import load
 
@@ -78,6 +78,27 @@ def test_a_search_never_reads_test_and_ends_with_a_configuration(tmp_path, searc
     done = run([*search, "--trials", "3", "--train.epochs", "3"])
     assert done.returncode == 2
     assert "holds a search with other settings; give another --output_dir" in done.stderr
+
+
+def test_every_choice_is_tried_once_and_no_mixing_early(tmp_path, search):
+    done = run([*search, "--search", "{mixup.alpha: [0, 0.1, 0.4, 1]}", "--trials", "2"])
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "out"
+    tried = [yaml.safe_load(path.read_text())["mixup"]["alpha"] for path in folder.glob("trials/*/config.yaml")]
+    assert sorted(tried) == [0.0, 0.4]  # the settings it starts from, and those without mixing
+
+    done = run([*search, "--search", "{mixup.alpha: [0, 0.1, 0.4, 1]}", "--trials", "9"])
+    assert done.returncode == 0, done.stderr
+    assert len(list(folder.glob("trials/*/summary.json"))) == 4
+    assert "the best of 4 trials" in (folder / "best.yaml").read_text()
+    assert "nothing that has not been tried was found any more" in done.stderr
+
+    # The table shows the model as it would be saved, all of it.
+    first = done.stdout.splitlines()[2].split()
+    best = min(folder.glob("trials/*/summary.json"), key=lambda path: as_saved(path.parent))
+    validation = load(best.parent / "predictions" / "validation.parquet")
+    scaled = validation.logits / yaml.safe_load(best.read_text())["temperature"]
+    assert first[:3] == [f"{metric(scaled, validation.labels):.4f}" for metric in (nll, accuracy, ece)]
 
 
 def test_a_search_that_only_fails_says_so(search):

@@ -235,7 +235,7 @@ def _validate(run: _Run) -> dict[str, float]:
         run.record.confidences(progress.epoch, confidence.numpy(), predicted.numpy() == examples.labels)
         metrics = state.compute()
         if learner.config.select == "scaled_nll":
-            metrics["scaled_nll"] = fit_temperature(logits, examples.labels).nll_after
+            metrics["scaled_nll"] = fit_temperature(logits, examples.labels).nll_used
         run.record.validation(epochs=progress.epoch, step=progress.step, metrics=metrics)
     return metrics
 

@@ -62,11 +62,20 @@ def along(
         rows[-1].set_xlabel(axis)
         handles, labels = rows[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=min(2, len(labels)))
-    ends = "; ".join(
-        f"{metric}, {method}: {values[0, 0]:.3f} at {places[0]} and {values[-1, 0]:.3f} at {places[-1]}"
-        for metric, methods in panels.items() for method, values in methods.items()
-    )  # fmt: skip
-    return Chart(name, figure, f"{', '.join(panels)} along {axis}", f"With 95 % intervals: {ends}.")
+    curves = {f"{metric}, {method}": values for metric, own in panels.items() for method, values in own.items()}
+    ends = "; ".join(f"{title}: {_ends(places, values[:, 0])}" for title, values in curves.items())
+    spread = any(np.nanmax(values[:, 2] - values[:, 1], initial=0) > 0 for values in curves.values())
+    said = "With 95 % intervals" if spread else "One run each, so without intervals"
+    return Chart(name, figure, f"{', '.join(panels)} along {axis}", f"{said}: {ends}.")
+
+
+def _ends(places: Sequence[str], estimates: npt.NDArray[np.floating]) -> str:
+    """Say where a curve begins and ends, as far as there are estimates."""
+    known = np.flatnonzero(np.isfinite(estimates))
+    if not len(known):
+        return "nothing yet"
+    first, last = known[0], known[-1]
+    return f"{estimates[first]:.3f} at {places[first]} and {estimates[last]:.3f} at {places[last]}"
 
 
 def risk_coverage(

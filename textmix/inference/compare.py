@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import t
 
 from textmix.errors import InputError
-from textmix.inference.intervals import check_level
+from textmix.inference.intervals import binned_error, check_level
 from textmix.inference.pairing import align
 from textmix.inference.repeated import MEANS, Part, between_runs, half_width
 from textmix.inference.resample import BINNED, Replicates, replicate
@@ -141,7 +141,8 @@ def _binned_difference(runs: list[Replicates], split: int, metric: str, level: f
     radius = max(radius_a + radius_b - 2 * together * min(radius_a, radius_b), 0.0)
     debiased = observed - (least + most) / 2
     center = debiased[split:].mean() - debiased[:split].mean()
-    error = Part(float((of_b - of_a).std()), int(runs[0].count.sum()) - 1)
+    n = int(runs[0].count.sum())
+    error = Part(binned_error(of_b - of_a, n, level), n - 1)
     return _difference(observed, split, (float(center - radius), float(center + radius)), error, level)
 
 

@@ -88,6 +88,17 @@ def wilson(
     return np.maximum(center - half, 0), np.minimum(center + half, 1)
 
 
+def binned_error(resampled: FloatArray, n: int, level: float) -> float:
+    """Return the standard error of a binned metric, or of a difference of two, over n examples.
+
+    What the bootstrap finds, and z / n, which is Wilson's where there is no variance: no mistake in 100 examples is not
+    certainty.
+
+    :param resampled: the metric or difference of each resample (R,).
+    """
+    return float(np.hypot(resampled.std(), norm.isf((1 - level) / 2) / n))
+
+
 def check_level(level: float) -> None:
     """Refuse a confidence level outside (0, 1).
 
@@ -106,8 +117,7 @@ def _mean_interval(values: FloatArray, level: float, ceiling: float) -> Interval
 def _binned_interval(replicates: Replicates, metric: str, level: float) -> Interval:
     estimate, n = replicates.observed(metric), int(replicates.count.sum())
     z = norm.isf((1 - level) / 2)
-    # The second term is Wilson's width where there is no variance: no mistake in 100 examples isn't certainty.
-    half = float(np.hypot(z * replicates.resampled(metric).std(), z**2 / n))
+    half = float(z * binned_error(replicates.resampled(metric), n, level))
     low = estimate - replicates.bias(metric, shift=1.0) - half
     high = estimate - replicates.bias(metric, shift=-1.0) + half
     return Interval(estimate, min(max(low, 0.0), estimate), min(max(high, estimate), 1.0))

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import t
 
 from textmix.errors import InputError
-from textmix.inference.intervals import Interval, check_level, confidence_intervals
+from textmix.inference.intervals import Interval, binned_error, check_level, confidence_intervals
 from textmix.inference.pairing import align
 from textmix.inference.resample import BINNED, Replicates, replicate
 from textmix.metrics.examples import Examples, FloatArray, score_examples
@@ -100,8 +100,8 @@ def _mean(runs: Sequence[Examples], metric: str, level: float) -> Interval:
 def _binned(runs: Sequence[Replicates], metric: str, level: float) -> Interval:
     observed = np.array([run.observed(metric) for run in runs])
     resampled = np.mean([run.resampled(metric) for run in runs], axis=0)
-    error = Part(float(resampled.std()), int(runs[0].count.sum()) - 1)
-    half, _, _ = half_width([error, *between_runs(observed)], level)
+    n = int(runs[0].count.sum())
+    half, _, _ = half_width([Part(binned_error(resampled, n, level), n - 1), *between_runs(observed)], level)
     mean = float(observed.mean())
     least, most = (float(np.mean([run.bias(metric, shift=shift) for run in runs])) for shift in (-1.0, 1.0))
     return Interval(mean, min(max(mean - most - half, 0.0), mean), min(max(mean - least + half, mean), 1.0))

@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from textmix.config import PACKAGED
 from textmix.report.material import Material
 from textmix.report.page import Page, Section
-from textmix.report.table import escape_markdown, main_part, markdown_table
+from textmix.report.table import escape_markdown, main_part, markdown_table, saved_part
 
 HUB_METRICS = ("accuracy", "nll", "brier", "ece", "oe")
 """Metrics of the summary that go into the metadata."""
@@ -34,15 +34,14 @@ def metadata(material: Material) -> str:
     data, model = material.config.get("data", {}), material.config.get("model", {})
     dataset = _hub_id(data.get("path"))
     base = _hub_id(model.get("path")) if model.get("name") == "pretrained" else None
-    part = main_part(material.summary)
     results = [
         EvalResult(
             task_type=_task(material),
             dataset_type=dataset or "other",
             dataset_name=str(data.get("path", material.name)),
-            dataset_split=part,
+            dataset_split=main_part(material.summary),
             metric_type=name,
-            metric_value=material.summary[part][name],
+            metric_value=material.summary[saved_part(material.summary)][name],
         )
         for name in HUB_METRICS
     ]

@@ -10,7 +10,7 @@ from textmix.ood import msp
 from textmix.report.material import Material
 from textmix.report.page import Section, Table, between, number, p_value, percent, percent_range
 from textmix.report.summary import MCE_COUNT
-from textmix.report.table import DASH, Row, main_part
+from textmix.report.table import DASH, Row, main_part, saved_part
 from textmix.report.words import promises, temperature_effect
 from textmix.temperature import apply_temperature
 
@@ -79,7 +79,7 @@ def temperature(material: Material) -> Section | None:
     low, high = summary["temperature_interval"]
     said = [f"T = {summary['temperature']:.3f}, 95 % interval [{low:.3f}, {high:.3f}], fitted on validation."]
     if "temperature_reason" in summary:
-        said.append(f"This is a bound of the search: {summary['temperature_reason']}.")
+        said.append(f"This is a bound of the search, and not used: {summary['temperature_reason']}.")
     if "test_calibrated" in summary:
         said.append(temperature_effect(summary))
     return Section("Temperature", tuple(said))
@@ -93,7 +93,9 @@ def selective(material: Material) -> Section:
         f"The area under the curve (AURC) is {number(numbers['aurc'])}, which is {number(numbers['e_aurc'])} more than "
         "that of the best order."
     )
-    chosen = "on validation" if "validation" in material.summary else "on these examples, so that they flatter a little"
+    chosen = "on validation"
+    if part == "validation" or "validation" not in material.summary:
+        chosen = "on these examples, so that they flatter a little"
     tables = [
         Table(
             "The most confident first",
@@ -116,7 +118,7 @@ def selective(material: Material) -> Section:
         caption = f"The same at T = {material.summary['temperature']:.2f}"
         tables.append(Table(caption, [_target_row(target) for target in calibrated]))
     return Section(
-        "Answering only when sure", (*promises(material.summary, part), area), _risk_coverage(material), tuple(tables)
+        "Answering only when sure", (*promises(material.summary), area), _risk_coverage(material), tuple(tables)
     )
 
 
@@ -127,6 +129,7 @@ def out_of_distribution(material: Material) -> Section | None:
         return None
     part = main_part(material.summary)
     means = ", ".join(f"{entry['mean_confidence']:.2f} on {name} ({entry['n']:,})" for name, entry in sets.items())
+    unscaled = ", all before the temperature" if saved_part(material.summary) != part else ""
     charts: tuple[Chart, ...] = ()
     if material.main is not None and material.ood:
         confidences = {part: msp(material.main.logits)}
@@ -138,7 +141,10 @@ def out_of_distribution(material: Material) -> Section | None:
     )
     return Section(
         "Out of distribution",
-        (f"Mean confidence is {material.summary[part]['mean_confidence']:.2f} on {part} and {means}.", explanation),
+        (
+            f"Mean confidence is {material.summary[part]['mean_confidence']:.2f} on {part} and {means}{unscaled}.",
+            explanation,
+        ),
         charts,
         tuple(_ood_table(name, part, entry["scores"]) for name, entry in sets.items()),
     )

@@ -94,7 +94,8 @@ def summarise(
     """Return the numbers of summary.json that speak of predictions; a set that is None has no key in it.
 
     :param test: raw predictions on test. :param validation: raw predictions on validation.
-    :param temperature: fitted on validation; adds `test_calibrated`, the test set at this temperature.
+    :param temperature: fitted on validation; adds `test_calibrated`, the test set at this temperature, unless no
+        temperature is best.
     :param ood: raw predictions on sets outside the classes, by name.
     :param seed: seed of the resampling. :param energy: false where the logits were made from probabilities, whose
         energy score is lost.
@@ -103,7 +104,7 @@ def summarise(
     sets: dict[str, LabelledLogits] = {
         name: (part.logits, part.labels) for name, part in (("test", test), ("validation", validation)) if part
     }
-    if test is not None and temperature is not None:
+    if test is not None and temperature is not None and not temperature.at_bound:
         sets["test_calibrated"] = apply_temperature(test.logits, temperature), test.labels
     described = {name: describe(*part, config, seed) for name, part in sets.items()}
     summary: dict[str, Any] = {"bins": config.bins, "resamples": config.resamples}

@@ -40,6 +40,11 @@ def main_part(summary: Mapping[str, Any]) -> str:
     return "test" if "test" in summary else "validation"
 
 
+def saved_part(summary: Mapping[str, Any]) -> str:
+    """Return the measurements of the model as it was saved: `test_calibrated` where its temperature is baked in."""
+    return "test_calibrated" if summary.get("baked") and "test_calibrated" in summary else main_part(summary)
+
+
 def _metric_row(name: str, summary: Mapping[str, Any], part: str) -> Row:
     metrics = summary[part]
     band = summary["null_band"][part]["ece"]

@@ -3,40 +3,55 @@
 from collections.abc import Mapping
 from typing import Any
 
-from textmix.report.page import number, percent, percent_range
-from textmix.report.table import main_part
+from textmix.report.page import number, p_value, percent, percent_range
+from textmix.report.table import main_part, saved_part
 
-SIGNIFICANT = 0.05
-"""p-value below which a calibration error is more than chance."""
+SIGNIFICANT = 0.025
+"""p-value below which a test of calibration finds more than chance: there are two, and bands are two-sided."""
 
 
 def lead(summary: Mapping[str, Any]) -> tuple[str, ...]:
     """Say how often the model is right, whether its confidence can be believed, and what to do about it."""
-    part = main_part(summary)
-    metrics, interval = summary[part], summary["intervals"][part]["accuracy"]
+    part, saved = main_part(summary), saved_part(summary)
+    metrics, interval = summary[saved], summary["intervals"][saved]["accuracy"]
+    scaled = saved != part
+    model = f"model, saved with its temperature of {summary['temperature']:.2f}," if scaled else "model"
     right = (
-        f"On {metrics['n']:,} {part} examples the model is right {percent(metrics['accuracy'])} of the time (95 % "
+        f"On {metrics['n']:,} {part} examples the {model} is right {percent(metrics['accuracy'])} of the time (95 % "
         f"interval {percent_range(interval)}) and {percent(metrics['mean_confidence'])} confident on average."
     )
-    sentences = [f"{right} Its probabilities {verdict(summary, part)}"]
-    if "test_calibrated" in summary:
+    sentences = [f"{right} Its probabilities {verdict(summary, saved)}"]
+    if scaled:
+        sentences.append(f"Without the temperature they {verdict(summary, part)}")
+    elif "test_calibrated" in summary:
         value = summary["temperature"]
         sentences.append(f"With a temperature of {value:.2f} they {verdict(summary, 'test_calibrated')}")
-    return (*sentences, *promises(summary, part)[:1])
+    return (*sentences, *promises(summary)[:1])
 
 
 def verdict(summary: Mapping[str, Any], part: str) -> str:
-    """Say, as the end of a sentence about probabilities, whether those of `part` can be believed."""
+    """Say, as the end of a sentence about probabilities, whether those of `part` can be believed.
+
+    They can't where ECE lies above its null band, or where Spiegelhalter's z is significant. Where neither is so, the
+    upper end of ECE's interval tells how much a set of this size may hide.
+    """
     metrics, band = summary[part], summary["null_band"][part]["ece"]
-    if band["p_value"] >= SIGNIFICANT:
-        return (
-            f"can be taken at their word: their calibration error, {percent(metrics['ece'])}, is no more than chance "
-            f"gives a perfectly calibrated model ({percent_range((band['low'], band['high']))})."
-        )
+    error, chance = percent(metrics["ece"]), percent_range((band["low"], band["high"]))
     direction = "overconfident" if metrics["over"] >= metrics["under"] else "underconfident"
+    if metrics["ece"] > band["high"]:
+        return (
+            f"are {direction}: confidence and accuracy differ by {error} on average, where chance alone would give "
+            f"{chance}."
+        )
+    if metrics["spiegelhalter_p_value"] < SIGNIFICANT:
+        return (
+            f"are {direction} by Spiegelhalter's z (p {p_value(metrics['spiegelhalter_p_value'])}), although their "
+            f"calibration error, {error}, is one that chance gives a perfectly calibrated model ({chance})."
+        )
     return (
-        f"are {direction}: confidence and accuracy differ by {percent(metrics['ece'])} on average, where chance "
-        f"alone would give {percent_range((band['low'], band['high']))}."
+        f"show no miscalibration: their calibration error, {error}, is no more than chance gives a perfectly "
+        f"calibrated model ({chance}). A set of this size leaves room for one of up to "
+        f"{percent(summary['intervals'][part]['ece'][1])}."
     )
 
 
@@ -51,12 +66,13 @@ def temperature_effect(summary: Mapping[str, Any]) -> str:
     )
 
 
-def promises(summary: Mapping[str, Any], part: str) -> list[str]:
+def promises(summary: Mapping[str, Any]) -> list[str]:
     """Say for each target accuracy that takes a threshold which one, for how many examples, and how it turned out."""
+    examples, part = main_part(summary), saved_part(summary)
     return [
-        f"Of the {part} examples, {percent(target['coverage'])} reach a confidence of {target['threshold']:.3f}, and "
-        f"on those it is right {percent(target['accuracy'])} of the time ({percent_range(target['interval'])}); the "
-        f"others can go to a human."
+        f"Of the {examples} examples, {percent(target['coverage'])} reach a confidence of {target['threshold']:.3f}, "
+        f"and on those it is right {percent(target['accuracy'])} of the time ({percent_range(target['interval'])}); "
+        f"the others can go to a human."
         for target in summary["selective"][part]["targets"]
         if target["accuracy"] is not None and target["target"] > summary[part]["accuracy"]
     ]

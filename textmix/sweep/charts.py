@@ -26,13 +26,13 @@ def charts(rows: Sequence[Entry]) -> Iterator[Chart]:
     Methods that set nothing but mixup.alpha, and the first, make the curve and the entropies; those that set
     mixup.labels besides stand against the one with soft labels and the same alpha.
     """
-    curve = {_alpha(row): row for row in rows if set(row["changes"]) <= {_ALPHA}}
+    curve = {row["alpha"]: row for row in rows if set(row["changes"]) <= {_ALPHA}}
     curve = dict(sorted(curve.items()))
     if len(curve) >= 3:
         yield against_alpha(list(curve), {title: np.array([_interval(row, metric) for row in curve.values()])
                                           for metric, title in _SHOWN.items()})  # fmt: skip
     for row in rows:
-        if set(row["changes"]) == {_ALPHA, _LABELS} and _alpha(row) in curve:
+        if set(row["changes"]) - {_ALPHA} == {_LABELS} and row["alpha"] in curve:
             yield _labels_chart(row, curve)
     yield from _epochs_chart(rows)
     mixed = {alpha: mixed_entropies(alpha, row["class_shares"]) for alpha, row in curve.items() if alpha > 0}
@@ -74,7 +74,7 @@ def size_charts(rows: Sequence[Entry]) -> Iterator[Chart]:
 
 def _epochs_chart(rows: Sequence[Entry]) -> Iterator[Chart]:
     """Yield how confidence runs away from accuracy: the first method and, evenly chosen, those with some alpha."""
-    mixed = [row for row in rows[1:] if set(row["changes"]) == {_ALPHA}]
+    mixed = [row for row in rows[1:] if set(row["changes"]) <= {_ALPHA}]
     kept = np.linspace(0, len(mixed) - 1, min(_MOST - 1, len(mixed))).round().astype(int)
     shown = [rows[0], *(mixed[k] for k in kept)]
     epochs = sorted(set.intersection(*({entry["epochs"] for entry in row["epochs"]} for row in shown)) - {0})
@@ -91,7 +91,7 @@ def _epochs_chart(rows: Sequence[Entry]) -> Iterator[Chart]:
 
 
 def _labels_chart(row: Entry, curve: Mapping[float, Entry]) -> Chart:
-    alpha = _alpha(row)
+    alpha = row["alpha"]
     shown = {"no mixup": curve.get(0.0), "soft labels": curve[alpha], f"{row['changes'][_LABELS]} labels": row}
     methods = {
         name: {title: _interval(other, metric) for metric, title in _SHOWN.items()}
@@ -99,10 +99,6 @@ def _labels_chart(row: Entry, curve: Mapping[float, Entry]) -> Chart:
         if other is not None
     }
     return soft_against_dominant(methods, name=f"labels-{alpha:g}")
-
-
-def _alpha(row: Entry) -> float:
-    return float(row["changes"].get(_ALPHA, 0.0))
 
 
 def _interval(row: Entry, metric: str) -> list[float]:

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from textmix.command import make_parser, read_values
 from textmix.config import PACKAGED, Config
 from textmix.config.keys import flat, nested
 from textmix.errors import InputError
-from textmix.options import SweepConfig
+from textmix.options import SweepConfig, check_seeds
 
 WHOLE = "all"
 """Name of the size of a sweep that has no sizes: all training examples."""
@@ -23,6 +23,8 @@ WHOLE = "all"
 _SEEDS = "seeds"
 _OURS = ("seed", "output_dir", "resume")
 """Options of train that the sweep itself decides."""
+_SOURCES = ("data.path", "data.subset", "data.revision", "data.test_split")
+"""Options that methods leave alone: what is measured on other examples can't be compared."""
 
 Cell = tuple[tuple[str, dict[str, Any]], ...]
 """Names and overrides of one data set, model, size and method."""
@@ -89,9 +91,15 @@ def chosen(runs: list[Run], only: tuple[str, ...]) -> list[Run]:
 
 def fingerprint(sweep: SweepConfig) -> str:
     """Return a hash of what a sweep compares: not of where its data lie, and how and when it is run."""
-    kinds = ("base", "data", "models", "sizes", "methods", "seeds")
-    text = json.dumps({kind: vars(sweep)[kind] for kind in kinds}, sort_keys=True, default=list)
+    entries = [_entries(kind, sweep) for kind in ("data", "models", "sizes", "methods")]
+    text = json.dumps([_base(sweep), entries, sweep.seeds], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _base(sweep: SweepConfig) -> dict[str, Any]:
+    settings = flat(sweep.base)
+    _refuse(settings, _OURS, "base")
+    return settings
 
 
 def _entries(kind: str, sweep: SweepConfig) -> list[tuple[str, dict[str, Any]]]:
@@ -100,11 +108,20 @@ def _entries(kind: str, sweep: SweepConfig) -> list[tuple[str, dict[str, Any]]]:
     result = []
     for name, overrides in entries.items():
         settings = flat(overrides)
-        ours = [key for key in _OURS if key in settings]
-        if ours:
-            raise InputError(f"{kind}: {name}: expected options that the sweep does not decide, got {ours[0]}.")
+        _refuse(settings, _OURS, f"{kind}: {name}")
+        if kind == "methods":
+            _refuse(settings, _SOURCES, f"{kind}: {name}")
+        if _SEEDS in settings:
+            check_seeds(settings[_SEEDS], f"{kind}: {name}: {_SEEDS}")
         result.append((str(name), settings))
     return result
+
+
+def _refuse(settings: Mapping[str, Any], keys: Sequence[str], place: str) -> None:
+    found = [key for key in keys if key in settings]
+    if found:
+        told = "the sweep does not decide" if found[0] in _OURS else "choose no other data; these belong under data"
+        raise InputError(f"{place}: expected options that {told}, got {found[0]}.")
 
 
 def _repetitions(
@@ -115,9 +132,13 @@ def _repetitions(
     parser: ArgumentParser,
 ) -> list[Run]:
     """Return a run for each seed of one combination of entries (data, model, size, method)."""
-    settings = flat(sweep.base)
-    for _, overrides in cell:
+    settings: dict[str, Any] = {}
+    for _, overrides in cell[:-1]:
         settings |= overrides
+    settings = _base(sweep) | settings
+    shared = Config().model
+    of_group = settings.get("model.path", shared.path) or settings.get("model.name", shared.name)
+    settings |= cell[-1][1]
     seeds = settings.pop(_SEEDS, sweep.seeds)
     settings = _on_local_copies(settings, local)
     data, model, size, method = (name for name, _ in cell)
@@ -125,7 +146,7 @@ def _repetitions(
     config = read_values(parser, Config, nested(settings), place)
     group = "-".join(_slug(name) for name in (data, model, size) if name)
     data = data or _last(config.data.path)
-    model = model or _last(config.model.path or config.model.name)
+    model = model or _last(of_group)  # whatever a method makes of it: methods of one group are compared
     changes = {key: value for key, value in cell[-1][1].items() if key != _SEEDS}
     return [
         Run(
@@ -155,7 +176,7 @@ def _local_copies(sweep: SweepConfig) -> dict[str, str]:
         return {}
     copies = {}
     for name, overrides in _entries("data", sweep):
-        path = (flat(sweep.base) | overrides).get("data.path", "")
+        path = (_base(sweep) | overrides).get("data.path", "")
         if path and not path.startswith(PACKAGED):
             copies[path] = str(Path(sweep.data_root) / (name or Path(path).name))
     missing = [copy for copy in copies.values() if not Path(copy).expanduser().exists()]

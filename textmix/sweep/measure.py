@@ -19,9 +19,9 @@ METRICS = ("accuracy", "nll", "brier", "ece", "oe", "over", "under", "mean_confi
 """Metrics that have an interval and are compared; ECE and OE also over the paper's bins."""
 _PAPER = {"ece": f"ece_{PAPER_BINS}", "oe": f"oe_{PAPER_BINS}"}
 _LEVEL = 0.95
+_UNKNOWN = Part(1.0, 1)
+"""What one example tells of a mean of shares: nothing."""
 
-Pair = tuple[Sequence[int], Sequence[int]]
-"""Which runs of the first method and of another one are compared."""
 Confidences = tuple[Sequence[FloatArray], Sequence[FloatArray]]
 """Each run's confidences on the test set (N,), and on a set outside the classes (M,)."""
 
@@ -34,16 +34,13 @@ class Precision:
     resamples: int
 
 
-def measure(
-    runs: Sequence[Predictions], first: Sequence[Predictions], pair: Pair | None, precision: Precision
-) -> dict[str, Any]:
+def measure(runs: Sequence[Predictions], first: Sequence[Predictions] | None, precision: Precision) -> dict[str, Any]:
     """Return means and intervals of every metric, the differences from the first method, and the null band of ECE.
 
     `debiased_ece` is ECE less what noise adds on average (folded normal, as in Kumar et al. 2019, arXiv 1909.10155);
     `excess_ece` is ECE less what a perfectly calibrated model with these confidences shows on average.
 
-    :param runs: one Predictions a seed. :param first: those of the first method.
-    :param pair: which of them to compare; None compares none.
+    :param runs: one Predictions a seed. :param first: those of the first method; None compares with none.
     """
     fine = Precision(PAPER_BINS, precision.resamples)
     of_all, of_paper = (method_intervals(runs, **asdict(each)) for each in (precision, fine))
@@ -61,14 +58,14 @@ def measure(
             "inside": [band.low <= band.observed <= band.high for band in bands],
             "p_values": [band.p_value for band in bands],
         },
-        "differences": {} if pair is None else _differences(runs, first, pair, precision, fine),
+        "differences": {} if first is None else _differences(runs, first, precision, fine),
     }
 
 
-def measure_outside(runs: Confidences, first: Confidences, pair: Pair | None) -> dict[str, Any]:
+def measure_outside(runs: Confidences, first: Confidences | None) -> dict[str, Any]:
     """Return how well confidence tells a set outside the classes from the test set, and how high it is there.
 
-    :param pair: which runs of the first method and of this one to compare; None compares none.
+    :param first: those of the first method; None compares with none.
     """
     inside, outside = runs
     places = [placements(*sides) for sides in zip(inside, outside, strict=True)]
@@ -79,13 +76,11 @@ def measure_outside(runs: Confidences, first: Confidences, pair: Pair | None) ->
         "mean_confidence": _interval(np.stack(outside)),
         "differences": {},
     }
-    if pair is not None:
+    if first is not None:
         others = [placements(*sides) for sides in zip(*first, strict=True)]
         numbers["differences"] = {
-            "auroc": _difference(_stacked([others[k] for k in pair[0]]), _stacked([places[k] for k in pair[1]])),
-            "mean_confidence": _difference(
-                (np.stack([first[1][k] for k in pair[0]]),), (np.stack([outside[k] for k in pair[1]]),)
-            ),
+            "auroc": _difference(_stacked(others), _stacked(places)),
+            "mean_confidence": _difference((np.stack(first[1]),), (np.stack(outside),)),
         }
     return numbers
 
@@ -97,11 +92,10 @@ def _noise(runs: Sequence[Predictions], precision: Precision) -> float:
 
 
 def _differences(
-    runs: Sequence[Predictions], first: Sequence[Predictions], pair: Pair, precision: Precision, fine: Precision
+    runs: Sequence[Predictions], first: Sequence[Predictions], precision: Precision, fine: Precision
 ) -> dict[str, dict[str, float]]:
-    a, b = [first[k] for k in pair[0]], [runs[k] for k in pair[1]]
-    found = compare(a, b, metrics=METRICS, **asdict(precision)).differences
-    paper = compare(a, b, metrics=tuple(_PAPER), **asdict(fine)).differences
+    found = compare(first, runs, metrics=METRICS, **asdict(precision)).differences
+    paper = compare(first, runs, metrics=tuple(_PAPER), **asdict(fine)).differences
     return {name: asdict(value) for name, value in {**found, **{_PAPER[k]: v for k, v in paper.items()}}.items()}
 
 
@@ -123,8 +117,11 @@ def _difference(first: Sequence[FloatArray], other: Sequence[FloatArray]) -> dic
     parts = [*_over_examples(paired), *between_runs(first[0].mean(1)), *between_runs(other[0].mean(1))]
     half, _, _ = half_width(parts, _LEVEL)
     mean = float(paired[0].mean())
-    return {"difference": mean, "low": mean - half, "high": mean + half}
+    return {"difference": mean, "low": max(mean - half, -1.0), "high": min(mean + half, 1.0)}
 
 
 def _over_examples(values: Sequence[FloatArray]) -> list[Part]:
-    return [Part(float(side.std(ddof=1)) / np.sqrt(len(side)), len(side) - 1) for side in values]
+    return [
+        Part(float(side.std(ddof=1)) / np.sqrt(len(side)), len(side) - 1) if len(side) > 1 else _UNKNOWN
+        for side in values
+    ]

@@ -30,7 +30,7 @@ def text_page(results: Mapping[str, Any]) -> str:
     """Return the tables as the terminal shows them."""
     parts = []
     for title, rows in groups(results, *_GROUP):
-        parts.append(f"{title}: {_counts(rows, results)}\n{text_table(metric_table(rows, results))}")
+        parts.append(f"{title}: {_counts(rows)}\n{text_table(metric_table(rows, results))}")
         parts += [f"{heading}\n{text_table(table)}" for heading, table in _other_tables(rows, results)]
     return "\n\n".join([*parts, _unfinished(results)]).rstrip()
 
@@ -39,7 +39,7 @@ def write_page(results: Mapping[str, Any], path: Path) -> None:
     """Write the page as markdown, and its figures as SVG beside it, all named after `path`."""
     parts = [f"# {results['sweep']}", _provenance(results), results["how"], _CAUTION, _unfinished(results)]
     for number, (title, rows) in enumerate(groups(results, *_GROUP)):
-        parts += [f"## {title}", _counts(rows, results), markdown_table(metric_table(rows, results))]
+        parts += [f"## {title}", _counts(rows), markdown_table(metric_table(rows, results))]
         for heading, table in _other_tables(rows, results):
             parts += [heading, markdown_table(table)]
         parts += [_figure(chart, path, number) for chart in charts(rows)]
@@ -118,10 +118,10 @@ def _outside(row: Entry, name: str, entry: Entry) -> Row:
     }
 
 
-def _counts(rows: Sequence[Entry], results: Mapping[str, Any]) -> str:
+def _counts(rows: Sequence[Entry]) -> str:
     first = rows[0]
     train, validation = first["sizes"]["train"], first["sizes"]["validation"]
-    told = f"{train:,} to train, {validation:,} to validate, n = {first['n']:,} {results['part']} examples."
+    told = f"{train:,} to train, {validation:,} to validate, n = {first['n']:,} {first['part']} examples."
     to_come = [
         f"{row['method']} (seeds {', '.join(map(str, row['missing_seeds']))})" for row in rows if row["missing_seeds"]
     ]

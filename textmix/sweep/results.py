@@ -11,17 +11,19 @@ from textmix.errors import InputError
 from textmix.files import write_text
 from textmix.ood import msp
 from textmix.options import SweepConfig
+from textmix.predictions import Predictions
 from textmix.sweep.grid import Run, fingerprint
-from textmix.sweep.measure import Pair, Precision, measure, measure_outside
+from textmix.sweep.measure import Precision, measure, measure_outside
 from textmix.sweep.over_epochs import over_epochs
-from textmix.sweep.trained import Trained, rivals
+from textmix.sweep.trained import Trained
 
 HOW = (
     "Means over the seeds. The 95 % intervals add the variance over the examples (of each example's mean over the "
     "seeds; for ECE, OE, over and under by a bootstrap of the examples, with what noise adds taken off) and, for each "
     "method, the variance between the seeds over their number; Student's t has Welch's degrees of freedom. Those of a "
-    "single seed speak of the examples alone. Differences are paired: both methods on the same examples. AUROC has "
-    "DeLong's variance over the examples, and the seeds likewise."
+    "single seed speak of the examples alone, and a method with one seed is not compared with one that has several. "
+    "Differences are paired: both methods on the same examples. AUROC has DeLong's variance over the examples, and the "
+    "seeds likewise."
 )
 """How the intervals are made, in words that go with the numbers."""
 
@@ -34,8 +36,6 @@ def collect(sweep: SweepConfig, name: str, runs: Sequence[Run], finished: Sequen
 
     A row is a method on a data set with a model and a size, and names the seeds that are still to come.
     """
-    tested = all((run.folder / "predictions" / "test.parquet").exists() for run in finished)
-    part = "test" if tested else "validation"
     precision = Precision(sweep.bins, sweep.resamples)
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
@@ -43,7 +43,7 @@ def collect(sweep: SweepConfig, name: str, runs: Sequence[Run], finished: Sequen
     done = {run.folder for run in finished}
     rows, versions, revisions = [], set(), set()
     for group in groups.values():
-        for row, trained in _rows(group, done, part, precision):
+        for row, trained in _rows(group, done, precision):
             rows.append(row)
             versions |= {item for summary in trained.summaries for item in summary["versions"].items()}
             revisions |= {summary["git_revision"] for summary in trained.summaries} - {None}
@@ -52,7 +52,6 @@ def collect(sweep: SweepConfig, name: str, runs: Sequence[Run], finished: Sequen
         "config_hash": fingerprint(sweep),
         "versions": {package: sorted(v for p, v in versions if p == package) for package in sorted(dict(versions))},
         "git_revisions": sorted(revisions),
-        "part": part,
         "bins": sweep.bins,
         "resamples": sweep.resamples,
         "level": 0.95,
@@ -87,9 +86,7 @@ def read_results(path: Path) -> dict[str, Any]:
     return results
 
 
-def _rows(
-    group: Sequence[Run], done: set[Path], part: str, precision: Precision
-) -> Iterator[tuple[dict[str, Any], Trained]]:
+def _rows(group: Sequence[Run], done: set[Path], precision: Precision) -> Iterator[tuple[dict[str, Any], Trained]]:
     """Yield a row for each method of one data set, model and size that has a finished run, and its runs."""
     methods: dict[str, list[Run]] = {}
     for run in group:
@@ -98,21 +95,22 @@ def _rows(
     for planned in methods.values():
         finished = [run for run in planned if run.folder in done]
         if finished:
-            trained = Trained(finished, part)
+            trained = Trained(finished)
             first = trained if planned[0].method == group[0].method else first
             yield _row(planned, trained, first, precision), trained
 
 
 def _row(planned: Sequence[Run], trained: Trained, first: Trained | None, precision: Precision) -> dict[str, Any]:
     run, summaries = planned[0], trained.summaries
-    pair = None if first is None or first is trained else rivals(first, trained)
-    against = first if first is not None else trained
+    against = first if first is not None and first is not trained and trained.comparable(first) else None
 
     def measured(which: str) -> dict[str, Any]:
-        own, others = (getattr(side, which) for side in (trained, against))
-        entry = measure(own, others, pair, precision)
-        if trained.temperatures and against.temperatures:
-            entry["calibrated"] = measure(trained.calibrated(own), against.calibrated(others), pair, precision)
+        own: Sequence[Predictions] = getattr(trained, which)
+        others: Sequence[Predictions] | None = getattr(against, which, None)
+        entry = measure(own, others, precision)
+        if trained.temperatures:
+            scaled = against.calibrated(others) if against is not None and others and against.temperatures else None
+            entry["calibrated"] = measure(trained.calibrated(own), scaled, precision)
         return entry
 
     return {
@@ -123,6 +121,8 @@ def _row(planned: Sequence[Run], trained: Trained, first: Trained | None, precis
         "seeds": trained.seeds,
         "missing_seeds": [other.seed for other in planned if other.seed not in trained.seeds],
         "changes": run.changes,
+        "alpha": run.config.mixup.alpha if run.config.mixup.active else 0.0,
+        "part": trained.part,
         "n": len(trained.raw[0]),
         "sizes": summaries[0]["sizes"],
         "temperatures": trained.temperatures,
@@ -131,7 +131,7 @@ def _row(planned: Sequence[Run], trained: Trained, first: Trained | None, precis
         "class_shares": _class_shares(trained),
         **measured("raw"),
         "validation": {"n": len(trained.validation[0]), **measured("validation")},
-        "ood": _outside(trained, against, pair),
+        "ood": _outside(trained, against),
         "epochs": over_epochs([other.folder for other in trained.runs]),
     }
 
@@ -143,14 +143,15 @@ def _class_shares(trained: Trained) -> list[float]:
     return [float(share) for share in counts / counts.sum()]
 
 
-def _outside(trained: Trained, against: Trained, pair: Pair | None) -> dict[str, Any]:
-    inside, of_first = ([msp(run.logits) for run in side.raw] for side in (trained, against))
+def _outside(trained: Trained, against: Trained | None) -> dict[str, Any]:
+    inside = [msp(run.logits) for run in trained.raw]
+    of_first = [] if against is None else [msp(run.logits) for run in against.raw]
     return {
         name: measure_outside(
-            (inside, trained.confidences_outside(name)), (of_first, against.confidences_outside(name)), pair
+            (inside, trained.confidences_outside(name)),
+            None if against is None or name not in against.outside else (of_first, against.confidences_outside(name)),
         )
         for name in trained.outside
-        if name in against.outside
     }
 
 

@@ -18,17 +18,26 @@ class Trained:
     `raw` are those on `part`, the test set or, where there is none, the validation set; texts are left out.
     """
 
-    def __init__(self, runs: Sequence[Run], part: str) -> None:
+    def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = list(runs)
         self.seeds = [run.seed for run in runs]
         self.summaries = [read_summary(run.folder) for run in runs]
         self.validation = [_load(run.folder, "validation") for run in runs]
-        self.raw = self.validation if part == "validation" else [_load(run.folder, part) for run in runs]
+        tested = all("test" in summary for summary in self.summaries)
+        self.part = "test" if tested else "validation"
+        self.raw = [_load(run.folder, "test") for run in runs] if tested else self.validation
 
     @property
     def temperatures(self) -> list[float]:
-        """The temperature that each run's validation split asked for; empty where the runs did not ask."""
-        found = [float(summary["temperature"]) for summary in self.summaries if "temperature" in summary]
+        """The temperature that each run's validation split asked for; empty where the runs did not ask.
+
+        Where no temperature is best it is 1, for the model stays as it was trained.
+        """
+        found = [
+            1.0 if "temperature_reason" in summary else float(summary["temperature"])
+            for summary in self.summaries
+            if "temperature" in summary
+        ]
         return found if len(found) == len(self.runs) else []
 
     def calibrated(self, sets: Sequence[Predictions]) -> list[Predictions]:
@@ -38,6 +47,13 @@ class Trained:
             for predictions, temperature in zip(sets, self.temperatures, strict=False)
         ]
 
+    def comparable(self, other: "Trained") -> bool:
+        """Whether something can be said of the difference: both have several runs, or both have one.
+
+        One run against the mean of several would stand beside means that it does not belong to.
+        """
+        return (len(self.runs) == 1) == (len(other.runs) == 1)
+
     def confidences_outside(self, name: str) -> list[FloatArray]:
         """Return each run's confidences on a set outside the classes."""
         return [msp(_load(run.folder, OOD_PREFIX + name, labelled=False).logits) for run in self.runs]
@@ -46,14 +62,6 @@ class Trained:
     def outside(self) -> list[str]:
         """The sets outside the classes that every run was tried on."""
         return sorted(set.intersection(*(set(summary["ood"]) for summary in self.summaries)))
-
-
-def rivals(first: Trained, other: Trained) -> tuple[list[int], list[int]] | None:
-    """Return which runs of each are compared: all where both have several, else one of each with the same seed."""
-    if min(len(first.runs), len(other.runs)) > 1:
-        return list(range(len(first.runs))), list(range(len(other.runs)))
-    common = [seed for seed in first.seeds if seed in other.seeds]
-    return ([first.seeds.index(common[0])], [other.seeds.index(common[0])]) if common else None
 
 
 def _load(folder: Path, name: str, *, labelled: bool = True) -> Predictions:

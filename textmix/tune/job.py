@@ -19,7 +19,7 @@ from textmix.config.keys import flat, nested
 from textmix.engine.stop import StopRequest, stop_requests
 from textmix.errors import InputError, RunError
 from textmix.files import write_text
-from textmix.metrics import nll
+from textmix.metrics import CalibrationState
 from textmix.options import TuneConfig
 from textmix.predictions import load
 from textmix.report import read_summary, text_table
@@ -92,8 +92,12 @@ class Search:
 
     @property
     def complete(self) -> list[Any]:
-        """The trials that gave a number, the best first."""
+        """The trials that gave a number, the best first; no two have the same settings."""
         return complete(self.study)
+
+    @property
+    def _told(self) -> set[str]:
+        return {trial.user_attrs["name"] for trial in self.complete}
 
     def tasks(self, share: Share, request: StopRequest) -> Iterator[Task]:
         """Yield the training of one trial after the other, as long as the budget and new suggestions last."""
@@ -145,7 +149,7 @@ class Search:
                 logger.info("not tried: %s", error)
                 forget(self.study, trial)
                 continue
-            if run in self.under_way or run in self.failed:
+            if run in self.under_way or run in self.failed or name in self._told:
                 forget(self.study, trial)
             elif is_finished(run, config):
                 self._tell(trial, run)
@@ -154,20 +158,22 @@ class Search:
         return None
 
     def _tell(self, trial: Any, run: Path) -> float:
-        summary = read_summary(run)
+        found = _as_saved(run, read_summary(run))
+        trial.set_user_attr("name", run.name)
         for metric in _METRICS:
-            trial.set_user_attr(metric, summary["validation"][metric])
-        value = _objective(run, summary)
-        self.study.tell(trial, value)
-        return value
+            trial.set_user_attr(metric, found[metric])
+        self.study.tell(trial, found["nll"])
+        return found["nll"]
 
 
-def _objective(run: Path, summary: Mapping[str, Any]) -> float:
-    """Return the validation NLL of a run's model as it would be saved."""
+def _as_saved(run: Path, summary: Mapping[str, Any]) -> dict[str, float]:
+    """Return the validation metrics of a run's model as it would be saved."""
     if not summary["baked"]:
-        return float(summary["validation"]["nll"])
+        return dict(summary["validation"])
     validation = load(run / "predictions" / "validation.parquet")
-    return nll(apply_temperature(validation.logits, summary["temperature"]), validation.labels)
+    state = CalibrationState(summary["bins"])
+    state.update(apply_temperature(validation.logits, summary["temperature"]), validation.labels)
+    return state.compute()
 
 
 def _write_best(search: Search) -> str:
@@ -176,15 +182,14 @@ def _write_best(search: Search) -> str:
     told = f"the best of {len(trials)} trials, NLL {trials[0].value:.4f} on validation, where it was chosen"
     head = f"# Found by textmix tune: {told}.\n# textmix train --config {path}\n"
     write_text(path, head + yaml.safe_dump(nested(search.base | trials[0].params), sort_keys=False))
-    rows = {
-        tuple(trial.params.values()): {"NLL": f"{trial.value:.4f}"}
+    rows = [
+        {"NLL": f"{trial.value:.4f}"}
         | {metric: f"{trial.user_attrs[metric]:.4f}" for metric in _METRICS if metric != "nll"}
         | {key: _short(value) for key, value in trial.params.items()}
-        for trial in trials
-    }
+        for trial in trials[:SHOWN]
+    ]
     return (
-        f"{text_table(list(rows.values())[:SHOWN])}\nOn validation; test was not read. The first is in {path}: "
-        f"textmix train --config {path}\n"
+        f"{text_table(rows)}\nOn validation; test was not read. The first is in {path}: textmix train --config {path}\n"
     )
 
 

@@ -9,12 +9,14 @@ from textmix.errors import InputError
 
 JOURNAL = "study.log"
 """File of a search's folder that holds all its trials."""
+_ALPHA = "mixup.alpha"
 
 
 def open_study(folder: Path, search: Mapping[str, Any], base: Mapping[str, Any], seed: int) -> Any:
     """Return the study in `folder`, new or as it was left; a trial that was under way then will be suggested again.
 
-    A new one tries the settings of `base` first, as far as the search can express them.
+    A new one tries the settings of `base` first, as far as the search can express them, and then those without mixing:
+    whatever is found must beat them.
 
     :param search: for each option, by dotted key, where to look. :param base: all options of the trials.
     :raises InputError: the package optuna is missing, or the folder holds another search.
@@ -36,7 +38,10 @@ def open_study(folder: Path, search: Mapping[str, Any], base: Mapping[str, Any],
         raise InputError(f"{folder}: holds a search with other settings; give another --output_dir.")
     if not study.trials:
         study.set_user_attr("settings", settings)
-        study.enqueue_trial({key: base[key] for key, space in search.items() if _holds(space, base.get(key))})
+        start = {key: base[key] for key, space in search.items() if _holds(space, base.get(key))}
+        study.enqueue_trial(start)
+        if _ALPHA in search and _holds(search[_ALPHA], 0.0):
+            study.enqueue_trial(start | {_ALPHA: 0.0})
     running = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
     for trial in running:
         forget(study, trial.number)
@@ -47,7 +52,7 @@ def open_study(folder: Path, search: Mapping[str, Any], base: Mapping[str, Any],
 def suggest(trial: Any, key: str, space: Any) -> Any:
     """Return a value from a list of them, or from a range, whole where its bounds are."""
     if isinstance(space, list):
-        return trial.suggest_categorical(key, space)
+        return space[space.index(trial.suggest_categorical(key, space))]  # 0 and 0.0 are the same choice
     low, high, log, step = space["low"], space["high"], space.get("log", False), space.get("step")
     if isinstance(low, int) and isinstance(high, int):
         return trial.suggest_int(key, low, high, log=log, step=step or 1)
