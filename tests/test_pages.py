@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 import runpy
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def test_the_page_of_the_recipe_is_made_from_the_results(rows):
 
 def test_the_guide_is_made_from_the_results():
     assert PAGES["guide_page"]() == (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_validation_sizes_is_made_from_the_results():
+    script = runpy.run_path(str(ROOT / "scripts" / "paper" / "validation_size.py"))
+    found = json.loads((ROOT / "docs" / "results" / "validation_size.json").read_bytes())
+    assert script["page"](found) == (ROOT / "docs" / "results" / "validation_size.md").read_text(encoding="utf-8")
 
 
 def test_the_recipe_is_the_default(rows):

@@ -32,6 +32,8 @@ NAMES = {"trec": "TREC", "mr": "MR", "sst2": "SST-2", "subj": "Subj", "imdb": "I
 OUTSIDE = {"trec": "TREC", "sst2": "SST-2", "tweets": "social-media texts", "bbc": "BBC News", "noise": "random tokens",
            "noise_embeddings": "Gaussian embeddings"}  # fmt: skip
 """What the out-of-distribution table is trained and tried on."""
+DRAWN = ("25", "50", "100", "200")
+"""Sizes of the parts of the validation set that the guide shows."""
 LARGEST_LOSS = 0.02
 """Of test NLL, which the whole interval of the recipe's difference has to stay below."""
 LARGEST_ECE = 0.01
@@ -130,8 +132,9 @@ def guide_page() -> str:
     environment.filters["plain"] = lambda value: f"{value:.3f}"
     tables = {variable: by_place(rows_of(name)) for variable, name in TABLES.items()}
     validation = {variable: _on_validation(rows_of(TABLES[variable])) for variable in ("cnn", "minilm")}
+    needs = json.loads((RESULTS / "validation_size.json").read_bytes())
     return environment.get_template("guide.md.jinja").render(
-        names=NAMES, outside=OUTSIDE, validation=validation, **tables
+        names=NAMES, outside=OUTSIDE, validation=validation, needs=needs, drawn=DRAWN, **tables
     )
 
 

@@ -1,12 +1,16 @@
 """How many validation examples a temperature needs: python scripts/paper/validation_size.py [SWEEP_FOLDER].
 
 Takes the runs without mixup of a sweep (runs/sweeps/text_cnn), fits temperatures on parts of their validation sets,
-drawn at random, and writes to docs/results/validation_size.md what these cost in test NLL against that of all examples.
+drawn at random, and writes to docs/results/validation_size.json and .md what these cost in test NLL against that of all
+examples.
 """
 
+import json
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,8 +39,8 @@ def costs(validation: Predictions, test: Predictions, rng: np.random.Generator) 
     return {n: [test_nll(rows) - best for rows in drawn] for n, drawn in parts.items()}
 
 
-def page(folder: Path) -> str:
-    """Return the page: a line for each data set."""
+def measure(folder: Path) -> dict[str, Any]:
+    """Return for each data set the number of runs, what scaling gains, and the costs of each size in summary."""
     rng, found = np.random.default_rng(0), defaultdict(lambda: defaultdict(list))
     gains: dict[str, list[float]] = defaultdict(list)
     for summary in sorted(folder.glob("*/no-mixup-*/summary.json")):
@@ -47,24 +51,45 @@ def page(folder: Path) -> str:
         gains[name].append(nll(test.logits, test.labels) - scaled)
         for size, values in costs(validation, test, rng).items():
             found[name][size] += values
-    table: list[Row] = [
-        {"data": name, "runs": str(len(gains[name])), "scaling gains": f"{np.mean(gains[name]):+.4f}"}
-        | {f"{n} examples": _summary(sizes.get(n, [])) for n in SIZES}
+    return {
+        name: {
+            "runs": len(gains[name]),
+            "gain": round(float(np.mean(gains[name])), 6),
+            "costs": {str(size): _summary(values) for size, values in sizes.items()},
+        }
         for name, sizes in found.items()
+    }
+
+
+def _summary(values: list[float]) -> dict[str, float]:
+    told = {"median": np.median(values), "mean": np.mean(values), "nine_in_ten": np.quantile(values, 0.9)}
+    return {name: round(float(value), 6) for name, value in told.items()}
+
+
+def page(found: Mapping[str, Any]) -> str:
+    """Return the page: a line for each data set."""
+    table: list[Row] = [
+        {"data": name, "runs": str(entry["runs"]), "scaling gains": f"{entry['gain']:+.4f}"}
+        | {f"{n} examples": _cell(entry["costs"].get(str(n))) for n in SIZES}
+        for name, entry in found.items()
     ]
     told = (
         "Written by `scripts/paper/validation_size.py` from the runs without mixup of `configs/sweeps/text_cnn.yaml`. "
         "*Scaling gains* is test NLL as it is less test NLL at the temperature of all validation examples. The other "
         f"columns: what a temperature fitted on so few of them, drawn {DRAWS} times from each run's, costs in test NLL "
-        "against that of all; the mean, and in brackets what nine draws in ten stay below."
+        "against that of all; the median, and in brackets the mean, which a few bad draws make, and what nine draws in "
+        "ten stay below."
     )
     return f"# How many validation examples a temperature needs\n\n{told}\n\n{markdown_table(table)}\n"
 
 
-def _summary(values: list[float]) -> str:
-    return f"{np.mean(values):+.4f} ({np.quantile(values, 0.9):+.4f})" if values else ""
+def _cell(cost: Mapping[str, float] | None) -> str:
+    return "" if cost is None else f"{cost['median']:+.4f} ({cost['mean']:+.4f}, {cost['nine_in_ten']:+.4f})"
 
 
 if __name__ == "__main__":
     source = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "runs" / "sweeps" / "text_cnn"
-    write_text(ROOT / "docs" / "results" / "validation_size.md", page(source))
+    results = ROOT / "docs" / "results" / "validation_size"
+    numbers = measure(source)
+    write_text(results.with_suffix(".json"), json.dumps(numbers, indent=1) + "\n")
+    write_text(results.with_suffix(".md"), page(numbers))
