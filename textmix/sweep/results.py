@@ -97,7 +97,12 @@ def _rows(group: Sequence[Run], done: set[Path], precision: Precision) -> Iterat
         if finished:
             trained = Trained(finished)
             first = trained if planned[0].method == group[0].method else first
-            yield _row(planned, trained, first, precision), trained
+            try:
+                row = _row(planned, trained, first, precision)
+            except InputError as error:  # a run from before the data changed
+                place = finished[0].folder.parent
+                raise InputError(f"{place}: {planned[0].method!r}, its seeds or beside the first: {error}") from error
+            yield row, trained
 
 
 def _row(planned: Sequence[Run], trained: Trained, first: Trained | None, precision: Precision) -> dict[str, Any]:
