@@ -66,3 +66,4 @@ def test_card_names_the_licence_and_where_a_packaged_model_comes_from(material, 
     head = yaml.safe_load((tmp_path / "README.md").read_text().split("---")[1])
     assert (head["base_model"], head["license"]) == ("sentence-transformers/all-MiniLM-L6-v2", "apache-2.0")
     assert "datasets" not in head
+    assert head["model-index"][0]["results"][0]["dataset"]["name"] == "texts.csv"  # whosever disk it lies on

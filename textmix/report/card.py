@@ -38,7 +38,7 @@ def metadata(material: Material) -> str:
         EvalResult(
             task_type=_task(material),
             dataset_type=dataset or "other",
-            dataset_name=str(data.get("path", material.name)),
+            dataset_name=dataset or Path(str(data.get("path", material.name)).removeprefix(PACKAGED)).name,
             dataset_split=main_part(material.summary),
             metric_type=name,
             metric_value=material.summary[saved_part(material.summary)][name],
