@@ -20,6 +20,8 @@ SIZES = {
     "xlnet": {"d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 32},
     "bart": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
              "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32},
+    "phimoe": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
+               "intermediate_size": 32, "num_local_experts": 2},
 }  # fmt: skip
 POSITIONS = {"gpt2": "n_positions", "xlnet": None}
 
@@ -46,7 +48,7 @@ def tokenizer(*, decoder: bool = False, side: str = "right", max_length: int = 1
 
 def checkpoint(folder: Path, family: str = "bert", labels: tuple[str, ...] | None = None, **changes: object) -> Path:
     """Save a checkpoint: a classifier for `labels`, or, without any, a backbone that has no head."""
-    decoder = family in {"gpt2", "llama"}
+    decoder = family in {"gpt2", "llama", "phimoe"}
     words = tokenizer(decoder=decoder, side="left" if family == "xlnet" else "right")
     ids = {
         "pad_token_id": None if decoder else 0,

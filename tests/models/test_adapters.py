@@ -65,6 +65,20 @@ def test_modules_that_are_not_there_are_refused(tmp_path, topics):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.filterwarnings("ignore:Model has .tie_word_embeddings=True")  # peft's, who goes on
+def test_modules_that_share_their_weight_are_refused(tmp_path, topics):
+    """Merged into it, what each of them learnt would become part of the others."""
+    with pytest.raises(InputError, match=r"peft.target_modules: expected modules .* that .*shared and ") as error:
+        adapted(tmp_path, topics, "bart", target_modules=("embed_tokens",))
+    assert all(f"{half}.embed_tokens" in str(error.value) for half in ("encoder", "decoder"))
+
+
+def test_a_model_that_adapters_break_is_refused(tmp_path, topics):
+    """PhiMoE's router returns a tuple where peft expects a tensor."""
+    with pytest.raises(InputError, match=r"peft.kind: Phimoe\w* fails with adapters in it \('tuple' object"):
+        adapted(tmp_path, topics, "phimoe")
+
+
 def test_adapters_need_something_pretrained():
     with pytest.raises(InputError, match=r"peft.kind: expected none for model.name cnn"):
         Config(peft=PeftConfig(kind="lora"))

@@ -13,7 +13,7 @@ from textmix.data import Splits, TextExamples, used_token_ids
 from textmix.data.vectors import load_vectors
 from textmix.models.adapters import add_adapters
 from textmix.models.build_image import RESNETS, build_resnet, build_vgg16, load_image_classifier
-from textmix.models.pretrained import load_pretrained, recompute_activations
+from textmix.models.pretrained import load_pretrained, proof_example, recompute_activations
 from textmix.models.text import (
     BiLSTMConfig,
     BiLSTMForSequenceClassification,
@@ -63,7 +63,7 @@ def _build_pretrained_text(config: Config, splits: Splits) -> PreTrainedModel:
     if config.model.gradient_checkpointing:
         recompute_activations(loaded.model)
     if config.peft.kind != "none":
-        add_adapters(loaded.model, config.peft, loaded.new)
+        add_adapters(loaded.model, config.peft, loaded.new, proof_example(splits.train))
     return loaded.model
 
 
