@@ -82,6 +82,31 @@ def test_class_weights_are_those_of_torch(tmp_path, tokenizer):
     close(weights(trainer.model), by_hand(tokenizer, MixupConfig(alpha=0), loss_function=weighted), 1e-6)
 
 
+@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize("labels", ["soft", "dominant"])
+def test_the_clean_part_is_torchs_weighted_cross_entropy(tmp_path, tokenizer, accumulation, labels):
+    """The weight mass of the mixed targets is another where pairs have a lambda of their own."""
+    given, data = (1.0, 5.0, 50.0), rows(tokenizer, 8)
+
+    def stepped(clean_weight):
+        return trained(
+            tmp_path, tokenizer, data=data, loss=LossConfig(class_weights=given), max_steps=1,
+            mixup=MixupConfig(alpha=1, weight_per="sample", labels=labels, clean_weight=clean_weight),
+            per_device_train_batch_size=8 // accumulation, gradient_accumulation_steps=accumulation,
+        )  # fmt: skip
+
+    mixed, both, model = stepped(0), stepped(0.7), bert()
+    batch = dict(tokenizer.pad(data.remove_columns("text")[:], return_tensors="pt"))
+    classes = batch.pop("label")
+    clean = cross_entropy(model(**batch).logits, classes, weight=torch.tensor(given))
+    clean.backward()
+    assert logged(both)[0] - logged(mixed)[0] == pytest.approx(0.7 * clean.item(), abs=1e-5)
+    with torch.no_grad():
+        for parameter, own in zip(mixed.model.parameters(), model.parameters(), strict=True):
+            parameter -= 0.01 * 0.7 * own.grad
+    close(weights(both.model), weights(mixed.model), 1e-5)
+
+
 @pytest.mark.parametrize("as_dataset", [True, False], ids=["datasets", "list"])
 def test_balanced_counts_the_training_labels(tmp_path, tokenizer, as_dataset):
     data = rows(tokenizer)

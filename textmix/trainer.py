@@ -81,17 +81,18 @@ class MixupTrainer(Trainer):
     ) -> tuple[list[Any], Any]:
         """Return the micro-batches of an optimizer step, each with its plan, and what their losses are divided by.
 
-        :return: the batches, and this process's even share of (rows, target mass) over all processes, (2,).
+        :return: the batches, and this process's even share of (rows, mass of the targets, mass of those of clean rows)
+            over all processes, (3,).
         """
         first = self.state.global_step * self.args.gradient_accumulation_steps
         batches = [self._planned(b, i) for i, b in enumerate(islice(epoch_iterator, num_batches), start=first)]
         if not batches:
             return batches, None
-        counts = torch.zeros(2, device=device)
+        counts = torch.zeros(3, device=device)
         for batch in batches:
             size = len(batch["labels"])
-            mass = target_mass(batch[_PLAN].targets[:size], self._class_weights)
-            counts += torch.stack([mass.new_tensor(size), mass])
+            masses = [target_mass(targets, self._class_weights) for targets in batch[_PLAN].targets.split(size)]
+            counts += torch.stack([masses[0].new_tensor(size), masses[0], masses[-1]])
         # Data parallelism takes the mean of the processes' gradients: an even share of the whole makes that the sum.
         return batches, self.accelerator.reduce(counts, "mean")
 
@@ -138,10 +139,11 @@ class MixupTrainer(Trainer):
             batch = {name: torch.cat([rows] * copies) for name, rows in batch.items()}
         with cast("Mixup", self._mixup).applied(plan.mix, batch) as mixed:
             outputs = model(**mixed)
-        rows, mass = num_items_in_batch
+        rows, *masses = num_items_in_batch
+        parts = zip(outputs.logits.chunk(copies), plan.targets.chunk(copies), masses[:copies], strict=True)
         of_mixed, *of_clean = [
             classification_loss(logits, targets, self.loss_config, self._class_weights, rows=rows, mass=mass)
-            for logits, targets in zip(outputs.logits.chunk(copies), plan.targets.chunk(copies), strict=True)
+            for logits, targets, mass in parts
         ]
         loss = of_mixed + self.mixup_config.clean_weight * sum(of_clean)
         return (loss, outputs) if return_outputs else loss

@@ -130,6 +130,29 @@ def test_clean_weight_adds_the_loss_of_the_unmixed_batch(splits):
     assert both == pytest.approx(mixed + 0.7 * clean, abs=1e-6)
 
 
+@pytest.mark.parametrize("pieces", [[16], [7, 9]])
+@pytest.mark.parametrize("labels", ["soft", "dominant"])
+def test_the_clean_part_is_torchs_weighted_cross_entropy(splits, pieces, labels):
+    """The weight mass of the mixed targets is another where pairs have a lambda of their own."""
+    given, rows = (1.0, 5.0, 50.0), np.arange(16)
+    batches = np.split(rows, np.cumsum(pieces)[:-1])
+    config = replace(
+        CONFIG, loss=LossConfig(class_weights=given), mixup=MixupConfig(alpha=1.0, weight_per="sample", labels=labels),
+        train=replace(CONFIG.train, gradient_accumulation_steps=len(pieces)),
+    )  # fmt: skip
+    mixed, [loss] = take(config, splits, batches)
+    both, [of_both] = take(replace(config, mixup=replace(config.mixup, clean_weight=0.7)), splits, batches)
+    model, _ = make_learner(config, splits)
+    batch = splits.train.batch(rows)
+    clean = F.cross_entropy(model.train()(**batch).logits, batch["labels"], torch.tensor(given))
+    clean.backward()
+    assert of_both - loss == pytest.approx(0.7 * clean.item(), abs=1e-5)
+    with torch.no_grad():
+        for parameter, gradient in zip(mixed.parameters(), [p.grad for p in model.parameters()], strict=True):
+            parameter -= 0.5 * 0.7 * gradient
+    same(both, mixed, atol=1e-5)
+
+
 def test_a_single_row_trains_unmixed(splits):
     mixed, losses = take(replace(CONFIG, mixup=MixupConfig(alpha=1.0)), splits, [np.arange(1)])
     clean, clean_losses = take(CONFIG, splits, [np.arange(1)])

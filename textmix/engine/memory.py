@@ -129,13 +129,13 @@ def _accumulate_what_fits(learner: Learner, window: Window, size: int, place: st
 
 def _accumulate_everywhere(learner: Learner, window: Window) -> Tensor:
     """Add up the gradients of a window on all processes; where one of them has too little memory, all raise."""
-    accelerator, mass = learner.accelerator, weigh(learner, window)
+    accelerator, masses = learner.accelerator, weigh(learner, window)
     if accelerator.num_processes == 1:
-        return accumulate(learner, learner.forward, window, mass)
+        return accumulate(learner, learner.forward, window, masses)
     # Each alone at first: one that runs out of memory would leave the others waiting for its gradients.
     forward, loss = accelerator.unwrap_model(learner.forward), None
     try:
-        loss = accumulate(learner, forward, window, mass)
+        loss = accumulate(learner, forward, window, masses)
     except RuntimeError as error:
         if not should_reduce_batch_size(error):
             raise

@@ -122,32 +122,34 @@ def optimizer_step(learner: Learner, window: Window) -> StepResult:
 
 
 def weigh(learner: Learner, window: Window) -> Tensor | None:
-    """Return the weight mass of all targets over all processes, None where classes have no weights."""
+    """Return the weight mass of all targets over all processes, mixed and clean (2,); None without class weights."""
     if learner.class_weights is None:
         return None
-    targets = [micro.mix.targets(micro.labels, learner.num_classes) for micro in window.micros]
-    own = [target_mass(t, learner.class_weights) * m.counts for t, m in zip(targets, window.micros, strict=True)]
-    mass: Tensor = learner.accelerator.reduce(torch.stack(own).sum(), "sum")
-    return mass
+    own = torch.zeros(2, device=learner.accelerator.device)
+    for micro in window.micros:
+        targets = micro.mix.targets(micro.labels, learner.num_classes), _clean_targets(learner, micro)
+        own += torch.stack([target_mass(t, learner.class_weights) for t in targets]) * micro.counts
+    masses: Tensor = learner.accelerator.reduce(own, "sum")
+    return masses
 
 
-def accumulate(learner: Learner, forward: nn.Module, window: Window, mass: Tensor | None) -> Tensor:
+def accumulate(learner: Learner, forward: nn.Module, window: Window, masses: Tensor | None) -> Tensor:
     """Add up the gradients of a window and return this process's part of its loss.
 
     :param forward: that of the learner, which averages the gradients over the processes after the last micro-batch, or
         the module inside, which leaves them as they are.
-    :param mass: what :func:`weigh` returned.
+    :param masses: what :func:`weigh` returned.
     """
     losses = []
     weight = window.mixup.clean_weight
+    of_mixed, of_clean = (None, None) if masses is None else masses
     for i, micro in enumerate(window.micros):
         target = micro.mix.targets(micro.labels, learner.num_classes)
         with nullcontext() if i == len(window.micros) - 1 else learner.accelerator.no_sync(forward):
             mixed, clean = forward(micro.inputs, micro.mix, weight > 0 and not micro.mix.identity)
-            loss = _loss(learner, mixed, target, window.rows, mass)
+            loss = _loss(learner, mixed, target, window.rows, of_mixed)
             if clean is not None:
-                labels = one_hot(micro.labels, learner.num_classes).float()
-                loss = loss + weight * _loss(learner, clean, labels, window.rows, mass)
+                loss = loss + weight * _loss(learner, clean, _clean_targets(learner, micro), window.rows, of_clean)
             learner.accelerator.backward(loss if micro.counts else loss * 0)
         losses.append(loss.detach() * micro.counts)
     return torch.stack(losses).sum()
@@ -163,6 +165,10 @@ def update(learner: Learner, window: Window, loss: Tensor) -> StepResult:
     learner.schedule.step()
     learner.optimizer.zero_grad()
     return StepResult(loss, torch.as_tensor(norm), window.micros[0].mix.weight, rate)
+
+
+def _clean_targets(learner: Learner, micro: MicroBatch) -> Tensor:
+    return one_hot(micro.labels, learner.num_classes).float()
 
 
 def _loss(learner: Learner, logits: Tensor, targets: Tensor, rows: int, mass: Tensor | None) -> Tensor:
