@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from textmix.config import Config, DataConfig
-from textmix.config.bounds import check, check_statistics
+from textmix.config.bounds import check, check_choices, check_statistics
 from textmix.config.data import is_encoding
 from textmix.errors import InputError
 
@@ -36,6 +36,7 @@ class EvaluateConfig:
     """Seed of the bootstrap and of the null band."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_statistics(self.bins, self.resamples)
         if self.seed < 0:
             raise InputError(f"seed: expected an integer >= 0, got {self.seed!r}.")
@@ -204,6 +205,7 @@ class SweepConfig:
     """Bootstrap resamples behind each interval of the results."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check(len(self.methods) >= 1, "methods", "at least one method", self.methods)
         check_seeds(self.seeds, "seeds")
         check_job(self.jobs, self.threads)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from textmix.config.bounds import check
+from textmix.config.bounds import check, check_choices
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class DataConfig:
     """Leave out images that can't be read, instead of stopping."""
 
     def __post_init__(self) -> None:
+        check_choices(self, "data.")
         check(bool(self.path), "data.path", "a Hub id, file, folder or packaged corpus", self.path)
         named = [*_names(self.text_column), *_names(self.text_pair_column), *_names(self.label_column)]
         for key in ("text_column", "label_column"):

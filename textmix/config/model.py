@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from textmix.config.bounds import check
+from textmix.config.bounds import check, check_choices
 
 NETWORKS = {
     "texts": ("cnn", "lstm", "pretrained"),
@@ -50,6 +50,7 @@ class ModelConfig:
     slower, less memory."""
 
     def __post_init__(self) -> None:
+        check_choices(self, "model.")
         check(
             self.name != "pretrained" or self.path is not None,
             "model.path", "a Hub id, folder or packaged:minilm for model.name pretrained", self.path,
@@ -82,6 +83,7 @@ class PeftConfig:
     """Modules that get them, by the ends of their paths; () is every linear layer but the classifier."""
 
     def __post_init__(self) -> None:
+        check_choices(self, "peft.")
         check(self.r >= 1, "peft.r", "an integer >= 1", self.r)
         check(self.alpha >= 1, "peft.alpha", "an integer >= 1", self.alpha)
         check(0 <= self.dropout < 1, "peft.dropout", "a probability in [0, 1)", self.dropout)

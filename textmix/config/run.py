@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from textmix.config.bounds import NOISE_EMBEDDINGS, check, check_statistics
+from textmix.config.bounds import NOISE_EMBEDDINGS, check, check_choices, check_statistics
 from textmix.config.data import DataConfig
 from textmix.config.model import NETWORKS, ModelConfig, PeftConfig
 from textmix.config.training import LossConfig, MixupConfig, TrainConfig
@@ -78,6 +78,7 @@ class Config:
     again."""
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check(0 <= self.seed < 2**63, "seed", "an integer in [0, 2^63)", self.seed)
         check(
             not (self.mixup.active and self.train.batch_size == 1),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from textmix.config.bounds import check
+from textmix.config.bounds import check, check_choices
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class MixupConfig:
     """Train on clean batches in the last epochs."""
 
     def __post_init__(self) -> None:
+        check_choices(self, "mixup.")
         check(self.site != "", "mixup.site", "none, embedding, hidden:<k>, head, a module path or null", self.site)
         check(0 <= self.alpha < float("inf"), "mixup.alpha", "a finite number >= 0", self.alpha)
         check(0 <= self.clean_weight < float("inf"), "mixup.clean_weight", "a finite number >= 0", self.clean_weight)
@@ -67,6 +68,7 @@ class LossConfig:
     """none, balanced (n / (K * count), as scikit-learn), or one weight a class in the order of the labels."""
 
     def __post_init__(self) -> None:
+        check_choices(self, "loss.")
         check(0 <= self.label_smoothing <= 1, "loss.label_smoothing", "a share in [0, 1]", self.label_smoothing)
         check(0 <= self.entropy_penalty < float("inf"), "loss.entropy_penalty", "a finite number >= 0",
                self.entropy_penalty)  # fmt: skip
@@ -132,6 +134,7 @@ class TrainConfig:
     """Newest checkpoints that are kept, beside the best one."""
 
     def __post_init__(self) -> None:
+        check_choices(self, "train.")
         for key in ("epochs", "batch_size", "eval_batch_size", "gradient_accumulation_steps", "log_every",
                     "keep_checkpoints"):  # fmt: skip
             check(vars(self)[key] >= 1, f"train.{key}", "an integer >= 1", vars(self)[key])
