@@ -57,6 +57,14 @@ def test_threads_are_shared_among_the_processes_of_a_machine(monkeypatch, caplog
     assert "3 thread(s)" in caplog.text
 
 
+def test_where_the_system_names_no_cores_of_a_process_all_count(monkeypatch):
+    """As on macOS."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    start(TrainConfig())
+    assert torch.get_num_threads() == os.cpu_count()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains in it")
 @pytest.mark.parametrize("asked", ["fp16", "launcher"])
 def test_half_precision_on_a_cpu_is_refused(monkeypatch, asked):

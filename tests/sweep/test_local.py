@@ -1,3 +1,4 @@
+import os
 import signal
 import sys
 import threading
@@ -7,6 +8,7 @@ import pytest
 from textmix.engine.stop import StopRequest
 from textmix.sweep.launch import Share, Task
 from textmix.sweep.local import launch_local
+from textmix.sweep.tasks import share_of
 
 SAVES = """
 import signal, sys, time
@@ -66,3 +68,13 @@ def test_nothing_is_left_running_when_the_caller_fails(tmp_path):
     with pytest.raises(ZeroDivisionError):
         launched.throw(ZeroDivisionError)
     assert "up" not in task.log.read_text() or "saved" in task.log.read_text()
+
+
+def test_jobs_share_the_cores(monkeypatch):
+    cores = len(os.sched_getaffinity(0))
+    assert share_of(1, None, "local") == Share(cores)
+    assert share_of(cores + 1, None, "local") == Share(1)
+    assert share_of(2, 3, "local") == Share(3)
+    assert share_of(2, None, "ray", gpus=0.5) == Share(1, 0.5)
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    assert share_of(1, None, "local") == Share(os.cpu_count())

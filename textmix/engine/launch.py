@@ -46,7 +46,7 @@ def start(config: TrainConfig, *, some_unused: bool = False) -> Accelerator:
         )
     # The launcher sets OMP_NUM_THREADS=1 without being asked, which would leave cores idle: decided here instead.
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    torch.set_num_threads(config.threads or max(1, len(os.sched_getaffinity(0)) // here))
+    torch.set_num_threads(config.threads or max(1, usable_cores() // here))
     if not accelerator.is_main_process:
         logging.getLogger("textmix").setLevel(logging.ERROR)  # one voice is enough
     transformers.utils.logging.disable_progress_bar()  # saving a model is no progress
@@ -58,6 +58,11 @@ def start(config: TrainConfig, *, some_unused: bool = False) -> Accelerator:
         precision_of(accelerator),
     )
     return accelerator
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use; macOS does not tell, and all of its cores count."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def precision_of(accelerator: Accelerator) -> str:

@@ -1,6 +1,5 @@
 """One ordinary ``textmix train`` as a task: its command, its settings and its log beside its folder."""
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import yaml
 
 import textmix
+from textmix.engine.launch import usable_cores
 from textmix.files import write_text
 from textmix.sweep.launch import Share, Task
 
@@ -43,5 +43,5 @@ def tail(log: Path) -> str:
 
 def share_of(jobs: int, threads: int | None, launcher: str, gpus: float = 0.0) -> Share:
     """Return what each of so many jobs may use of its machine: its part of the cores, but one of Ray's."""
-    cores = 1 if launcher == "ray" else max(1, len(os.sched_getaffinity(0)) // jobs)
+    cores = 1 if launcher == "ray" else max(1, usable_cores() // jobs)
     return Share(threads or cores, gpus)
