@@ -24,6 +24,7 @@ from transformers import (
 from textmix.config import LossConfig, MixupConfig
 from textmix.data import resolve_packaged_model
 from textmix.errors import InputError, RunError
+from textmix.export import bake, baked_temperature
 from textmix.mixup import Mix
 from textmix.trainer import MixupTrainer
 
@@ -73,6 +74,27 @@ def test_a_new_model_for_every_training_is_hooked(tmp_path, tokenizer):
     anew.train()
     given = trained(tmp_path, tokenizer, mixup=mixup, train_sampling_strategy="sequential")
     close(weights(anew.model), weights(given.model), 0)
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["given", "model_init"])
+def test_a_baked_temperature_is_none_of_the_trained_models(tmp_path, tokenizer, anew):
+    """As in our own loop; and until it is trained the model says what it was divided by."""
+
+    def baked():
+        model = bert()
+        bake(model, 4.0, tokenizer(["salt oven", "the tide"], padding=True, return_tensors="pt"))
+        return model
+
+    own = {"model_init": baked} if anew else {"model": baked()}
+    trainer = MixupTrainer(
+        **own, args=arguments(tmp_path, max_steps=1), train_dataset=rows(tokenizer), processing_class=tokenizer,
+        mixup=MixupConfig(alpha=0.4),
+    )  # fmt: skip
+    trainer.predict(rows(tokenizer))
+    assert baked_temperature(trainer.model) == 4
+    trainer.train()
+    trainer.save_model(str(tmp_path / "trained"))
+    assert baked_temperature(AutoModelForSequenceClassification.from_pretrained(tmp_path / "trained")) == 1
 
 
 def test_texts_that_are_all_cut_train(tmp_path, tokenizer):

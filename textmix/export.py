@@ -15,9 +15,7 @@ from yaml import YAMLError
 from textmix.config import ExportConfig
 from textmix.data import resolve_packaged_model
 from textmix.errors import InputError, RunError
-
-BAKED = "calibration_temperature"
-"""The key of a model's configuration that holds the temperature its last layer was divided by."""
+from textmix.models.pretrained import BAKED
 
 
 class Saveable(Protocol):

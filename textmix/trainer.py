@@ -15,7 +15,7 @@ from textmix.config import LossConfig, MixupConfig
 from textmix.errors import InputError, RunError
 from textmix.losses import classification_loss, resolve_class_weights, soft_cross_entropy, target_mass
 from textmix.mixup import Mix, Mixup, draw
-from textmix.models.pretrained import pad_with, pools_last_token, positions, takes_positions
+from textmix.models.pretrained import forget_temperature, pad_with, pools_last_token, positions, takes_positions
 
 _PLAN = "mixup_plan"
 """Key under which a training batch carries its plan; a batch without one is never mixed."""
@@ -74,7 +74,13 @@ class MixupTrainer(Trainer):
         model: nn.Module = super().call_model_init(trial)
         if self._mixup is not None:  # else __init__ is still on its way to it
             self._mixup = self._attached(model)
+            forget_temperature(_classifier(model))
         return model
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train as Trainer does; a temperature that was baked into the model is none of the trained one's."""
+        forget_temperature(_classifier(cast("nn.Module", self.model)))
+        return super().train(*args, **kwargs)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
@@ -179,10 +185,7 @@ class MixupTrainer(Trainer):
 
     def _attached(self, model: nn.Module) -> Mixup:
         """Check that `model` is a classifier of the kind that is trained here, and hook it."""
-        # The first one inside, where adapters or torch.compile are around it.
-        classifier = next((module for module in model.modules() if isinstance(module, PreTrainedModel)), None)
-        if classifier is None:
-            raise InputError(f"model: expected a transformers sequence classifier, got {type(model).__name__}.")
+        classifier = _classifier(model)
         config = classifier.config
         if config.num_labels == 1 or config.problem_type not in (None, "single_label_classification"):
             raise InputError(
@@ -236,6 +239,17 @@ class MixupTrainer(Trainer):
         for message, fine in checks.items():
             if not fine:
                 raise InputError(message)
+
+
+def _classifier(model: nn.Module) -> PreTrainedModel:
+    """Return the first transformers model inside `model`, where adapters or torch.compile are around it.
+
+    :raises InputError: there is none.
+    """
+    for module in model.modules():
+        if isinstance(module, PreTrainedModel):
+            return module
+    raise InputError(f"model: expected a transformers sequence classifier, got {type(model).__name__}.")
 
 
 def _with_clean_rows(mix: Mix) -> Mix:

@@ -21,6 +21,9 @@ from textmix.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+BAKED = "calibration_temperature"
+"""The key of a model's configuration that holds the temperature its last layer was divided by."""
+
 Mismatch = tuple[str, torch.Size, torch.Size]
 """A weight's name, its shape in the checkpoint, and in the model."""
 
@@ -83,9 +86,17 @@ def load_weights(auto: Any, kind: str, config: ModelConfig, labels: dict[str, An
         _reorder(model, [own.index(name) for name in wanted])
     if new:
         logger.info("%s: not in the checkpoint, and therefore new: %s.", path, ", ".join(new))
-    if "calibration_temperature" in model.config.to_dict():
-        del model.config.calibration_temperature  # training undoes it
+    forget_temperature(model)
     return Loaded(model, new)
+
+
+def forget_temperature(model: PreTrainedModel) -> None:
+    """Let the configuration of a model that is to be trained no longer say which temperature is baked into it.
+
+    What was divided by it is the start of the training, and nothing that its end could be multiplied by.
+    """
+    if BAKED in model.config.to_dict():
+        delattr(model.config, BAKED)
 
 
 @torch.no_grad()
