@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from textmix.config import NOISE_EMBEDDINGS, PACKAGED, Config
-from textmix.data import Examples, Splits
+from textmix.data import Examples, Splits, load_outside, load_splits
 from textmix.engine import predict
 from textmix.engine.reading import read_batches
 from textmix.errors import InputError
@@ -20,6 +20,17 @@ from textmix.predictions import OOD_PREFIX, Predictions
 
 MOMENT_EXAMPLES = 1_000
 """Training examples on which the mean and deviation of the embeddings are measured."""
+
+
+def load(config: Config) -> tuple[Splits, dict[str, Examples]]:
+    """Load the splits, and by name (:func:`ood_name`) the sets outside the classes.
+
+    :raises InputError: they can't be used.
+    """
+    names = ood_names(config.eval.ood)
+    splits = load_splits(config)
+    check_sizes(splits, config.data.path)
+    return splits, {name: load_outside(path, config, splits) for name, path in names.items()}
 
 
 def check_sizes(splits: Splits, source: str) -> None:

@@ -6,6 +6,7 @@ same program.
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from textmix.command import guard, make_parser, parse
@@ -29,8 +30,7 @@ def run(config: Config, folder: Path) -> None:
     import torch
 
     from textmix import held_out, run_folder
-    from textmix.data import load_outside, load_splits
-    from textmix.engine import fit, seed_generators, start
+    from textmix.engine import fit, main_first, seed_generators, start, together
     from textmix.losses import check_loss
     from textmix.mixup import EmbeddingNoise, Mixup
     from textmix.models.build import build_model
@@ -41,21 +41,21 @@ def run(config: Config, folder: Path) -> None:
 
         tell(folder, "this run is finished already")
         return
-    ood = held_out.ood_names(config.eval.ood)
     accelerator = start(config.train, some_unused=config.model.name == "pretrained")
-    with accelerator.main_process_first():  # the others find its tokens in the cache
-        splits = load_splits(config)
-        held_out.check_sizes(splits, config.data.path)
-        outside = {name: load_outside(path, config, splits) for name, path in ood.items()}
-    check_loss(config.loss, torch.from_numpy(splits.class_counts))
-    seed_generators(config.seed)
-    model = build_model(config, splits)
-    splits, outside = fit_padding(model, splits), fit_padding_outside(model, outside)
-    example = proof_example(splits.train)
-    mixup = Mixup(model, config.mixup_site if config.mixup.active else "none", example=example)
-    noise = EmbeddingNoise(model, example=example) if NOISE_EMBEDDINGS in config.eval.ood else None
+    # The others find the tokens of the main process in the cache.
+    splits, outside = main_first(accelerator, lambda: held_out.load(config))
+    with together():
+        check_loss(config.loss, torch.from_numpy(splits.class_counts))
+        seed_generators(config.seed)
+        model = build_model(config, splits)
+        splits, outside = fit_padding(model, splits), fit_padding_outside(model, outside)
+        example = proof_example(splits.train)
+        mixup = Mixup(model, config.mixup_site if config.mixup.active else "none", example=example)
+        noise = EmbeddingNoise(model, example=example) if NOISE_EMBEDDINGS in config.eval.ood else None
 
-    with run_folder.working_in(folder, config, writes=accelerator.is_main_process):
+    with ExitStack() as stack:
+        with together():
+            stack.enter_context(run_folder.working_in(folder, config, writes=accelerator.is_main_process))
         fitted = fit(accelerator, model, mixup, splits, config, folder)
         mixup.remove()
         predictions = held_out.predict_all(accelerator, model, splits, outside, noise, config)

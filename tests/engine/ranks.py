@@ -113,6 +113,13 @@ def spoil_one(argv: list[str], rank: int, forward: int) -> int:
     return cli.main(argv)
 
 
+def with_other_data(argv: list[str], rank: int, path: str) -> int:
+    """Train as the command line does, with data at another place on one process."""
+    from textmix import cli
+
+    return cli.main([*argv, "--data.path", path] if int(os.environ["RANK"]) == rank else argv)
+
+
 def short_of_memory(argv: list[str], rank: int, rows: int) -> int:
     """Train as the command line does, where one process can't allocate what more than `rows` rows need."""
     import torch

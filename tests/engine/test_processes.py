@@ -203,6 +203,45 @@ def test_a_full_disk_ends_the_run_and_more_room_lets_it_go_on(mixed, topics, tmp
     assert cli.main(argv) == 0
 
 
+def broken_table(topics, tmp_path):
+    """A test split without labels, which every process would find."""
+    (tmp_path / "data").mkdir()
+    for split in ("train", "validation"):
+        (tmp_path / "data" / f"{split}.csv").write_bytes((topics / f"{split}.csv").read_bytes())
+    (tmp_path / "data" / "test.csv").write_text("text,other\nthe oven,food\n")
+    return tmp_path / "data", f"{tmp_path / 'data' / 'test.csv'}: expected a column 'label' (data.label_column)"
+
+
+def file_in_the_way(topics, tmp_path):
+    """A folder that only the main process writes to, and can't."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").mkdir()
+    return topics, f"{tmp_path / 'run'}: expected a folder that can be written to, got: Is a directory"
+
+
+@pytest.mark.parametrize("broken", [broken_table, file_in_the_way])
+def test_bad_input_ends_all_processes_with_one_sentence(topics, tmp_path, broken):
+    folder = tmp_path / "run"
+    data, message = broken(topics, tmp_path)
+    processes = ranks.start(2, folder.with_suffix(".log"), cli.main, command(data, folder))
+    assert ranks.join(processes) == [2, 2], said(folder, 1)
+    for rank in (0, 1):
+        assert f"error: {message}" in said(folder, rank)
+        assert "Traceback" not in said(folder, rank)
+
+
+def test_bad_input_on_one_process_ends_all_with_its_sentence(topics, tmp_path):
+    """Data that only one machine has."""
+    folder, missing = tmp_path / "run", tmp_path / "missing.csv"
+    argv = command(topics, folder)
+    processes = ranks.start(2, folder.with_suffix(".log"), ranks.with_other_data, argv, 1, str(missing))
+    assert ranks.join(processes) == [2, 2], said(folder)
+    for rank in (0, 1):
+        assert f"found no '{missing}'" in said(folder, rank)
+        assert "Traceback" not in said(folder, rank)
+    assert not folder.exists()
+
+
 def test_torchruns_processes_end_with_their_launcher(topics, tmp_path):
     """The launcher passes SIGTERM on; bad input ends all processes, too."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",

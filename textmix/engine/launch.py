@@ -4,16 +4,21 @@ import ctypes
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 import transformers
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, DistributedType
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, gather_object
 
 from textmix.config import TrainConfig
 from textmix.errors import InputError
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _PRECISION = {"launcher": None, "fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 _SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
@@ -58,6 +63,35 @@ def start(config: TrainConfig, *, some_unused: bool = False) -> Accelerator:
         precision_of(accelerator),
     )
     return accelerator
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Let all processes go on after the body, or none: one that ends alone would leave the others waiting for it.
+
+    :raises InputError: it was raised on this process or on another one.
+    """
+    error = None
+    try:
+        yield
+    except InputError as raised:
+        error = raised
+    told = [message for message in gather_object([error and str(error)]) if message is not None]
+    if told:
+        raise error or InputError(told[0])
+
+
+def main_first(accelerator: Accelerator, prepare: Callable[[], T]) -> T:
+    """Return what `prepare` makes on each process; the others begin once the main one is done.
+
+    :raises InputError: it was raised on any of them.
+    """
+    made = []
+    for turn in (True, False):
+        with together():
+            if accelerator.is_main_process == turn:
+                made.append(prepare())
+    return made[0]
 
 
 def usable_cores() -> int:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from textmix.config import Config, TrainConfig
 from textmix.data import Splits
-from textmix.engine.launch import precision_of
+from textmix.engine.launch import precision_of, together
 from textmix.engine.learner import batches_of_epoch, make_learner, steps_per_epoch
 from textmix.engine.memory import step_in_memory
 from textmix.engine.optimization import total_epochs, total_steps
@@ -84,7 +84,8 @@ def fit(
     seed_generators(config.seed, accelerator.process_index)  # dropout differs between the processes, the weights do not
     with trained_rows(model.to(accelerator.device), splits) as whole_table:
         learner = make_learner(accelerator, model, mixup, splits, config)
-        progress = restore(learner, model, at_start(learner, splits), run_dir)
+        with together():
+            progress = restore(learner, model, at_start(learner, splits), run_dir)
         per_epoch = steps_per_epoch(accelerator, splits, train)
         steps, epochs = total_steps(train, per_epoch), total_epochs(train, per_epoch)
         config.mixup.check_epochs(epochs)
