@@ -20,6 +20,8 @@ SIZES = {
     "xlnet": {"d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 32},
     "bart": {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2,
              "decoder_attention_heads": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32},
+    "perceiver": {"d_model": 16, "d_latents": 16, "num_latents": 4, "num_self_attends_per_block": 1,
+                  "num_self_attention_heads": 2, "num_cross_attention_heads": 2},
     "phimoe": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
                "intermediate_size": 32, "num_local_experts": 2},
 }  # fmt: skip

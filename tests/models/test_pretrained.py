@@ -6,8 +6,9 @@ import pytest
 import torch
 import transformers
 from checkpoints_kit import checkpoint
+from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, BertConfig, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from textmix.config import Config, DataConfig, ModelConfig, PeftConfig
@@ -19,6 +20,7 @@ from textmix.models.pretrained import (
     LeftPadded,
     fit_padding,
     fit_padding_outside,
+    load_weights,
     max_positions,
     pad_with,
     pools_last_token,
@@ -60,7 +62,7 @@ def test_a_head_for_another_number_of_labels_is_refused_unless_a_new_one_is_want
     assert model.classifier.out_features == 3
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "gpt2", "xlnet", "bart"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "gpt2", "xlnet", "bart", "perceiver"])
 def test_a_head_for_the_same_labels_in_another_order_says_what_it_said(tmp_path, topics, family):
     names = load_splits(config_for("packaged:minilm", topics)).label_names
     order = [1, 2, 0]
@@ -73,6 +75,32 @@ def test_a_head_for_the_same_labels_in_another_order_says_what_it_said(tmp_path,
     with torch.no_grad():
         torch.testing.assert_close(model(**batch).logits[:, order], stored(**batch).logits)
     assert model.config.id2label == dict(enumerate(names))
+
+
+class Scaled(PreTrainedModel):
+    """Has its encoder where its prefix does not say, as wide as there are labels, and a parameter of no dimension."""
+
+    config_class = BertConfig
+    base_model_prefix = "model"
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.encoder, self.scale = nn.Linear(5, 3), nn.Parameter(torch.tensor(2.0))
+        self.head = nn.Linear(3, config.num_labels)
+        self.post_init()
+
+    def forward(self, inputs):
+        return self.scale * self.head(self.encoder(inputs))
+
+
+def test_only_the_head_gets_another_order(tmp_path):
+    """It is what depends on the number of labels, wherever it is; nothing else that is as large."""
+    Scaled(BertConfig(id2label={0: "c", 1: "a", 2: "b"})).save_pretrained(tmp_path)
+    labels = {"num_labels": 3, "id2label": {0: "a", 1: "b", 2: "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
+    model = load_weights(Scaled, "classifier", ModelConfig(name="pretrained", path=str(tmp_path)), labels).model
+    inputs = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(model(inputs), Scaled.from_pretrained(tmp_path)(inputs)[:, [1, 2, 0]])
 
 
 def test_a_head_for_as_many_labels_is_kept(tmp_path, topics):

@@ -101,10 +101,18 @@ def forget_temperature(model: PreTrainedModel) -> None:
 
 @torch.no_grad()
 def _reorder(model: PreTrainedModel, order: list[int]) -> None:
-    """Give the outputs of the classifier another order: those of a checkpoint have its own, data the alphabet's."""
+    """Give the outputs of the classifier another order: those of a checkpoint have its own, data the alphabet's.
+
+    The classifier is what has another shape in the same model for one label more.
+    """
+    config = copy.deepcopy(model.config)
+    config.num_labels = len(order) + 1
+    with torch.device("meta"):  # shapes alone
+        larger = dict(type(model)(config).named_parameters())
     for name, parameter in model.named_parameters():
-        if not name.startswith(f"{model.base_model_prefix}.") and len(parameter) == len(order):
-            parameter.copy_(parameter[order])
+        for dim, (size, size_there) in enumerate(zip(parameter.shape, larger[name].shape, strict=True)):
+            if size != size_there:
+                parameter.copy_(parameter.index_select(dim, torch.tensor(order)))
 
 
 @contextmanager
