@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from checkpoints_kit import checkpoint
-from transformers import pipeline
+from transformers import AutoTokenizer, pipeline
 
 from textmix.config import CalibrationConfig, Config, DataConfig, EvalConfig, MixupConfig, ModelConfig, TrainConfig
 from textmix.predictions import load
@@ -47,6 +47,28 @@ def test_the_saved_model_says_what_the_predictions_say(tmp_path, topics, family)
     np.testing.assert_allclose(shown(folder, test.texts), expected, atol=1e-5)
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["test"]["n"] == len(test) == 81
+
+
+def test_texts_outside_the_classes_are_read_as_those_of_test(tmp_path, topics):
+    """The tokenizer pads on the left, where a GPT-2 would count the padding among its positions."""
+    path = checkpoint(tmp_path / "gpt2", "gpt2")
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer.padding_side = "left"
+    tokenizer.save_pretrained(path)
+    pd.read_csv(topics / "test.csv")[["text"]].to_csv(tmp_path / "outside.csv", index=False)
+    config = replace(
+        CONFIG,
+        data=DataConfig(path=str(topics), max_length=32),
+        model=ModelConfig(name="pretrained", path=str(path)),
+        train=replace(CONFIG.train, max_steps=1),
+        eval=replace(CONFIG.eval, ood=(str(tmp_path / "outside.csv"),)),
+    )
+    run(config, tmp_path / "run")
+    test = load(tmp_path / "run" / "predictions" / "test.parquet")
+    outside = load(tmp_path / "run" / "predictions" / "ood_outside.csv.parquet", labelled=False)
+    assert list(outside.texts) == list(test.texts)
+    assert len({len(text.split()) for text in test.texts}) > 1  # so that a batch is padded
+    np.testing.assert_allclose(outside.logits, test.logits, atol=1e-5)
 
 
 def test_the_run_is_repeated_by_its_configuration(tmp_path, topics, capsys):
