@@ -26,7 +26,7 @@ FIRST, RECIPE = "no mixup", "mixup 0.1"
 SHOWN = (FIRST, RECIPE, "mixup 0.4")
 """Methods of the front table."""
 TABLES = {"cnn": "text_cnn", "lstm": "text_lstm", "minilm": "text_minilm", "select": "select", "ood": "ood",
-          "sizes": "data_size", "alpha": "alpha"}  # fmt: skip
+          "sizes": "data_size", "alpha": "alpha", "vectors": "vectors"}  # fmt: skip
 """The tables of the guide, by the names that they have in its template."""
 NAMES = {"trec": "TREC", "mr": "MR", "sst2": "SST-2", "subj": "Subj", "imdb": "IMDB"}
 OUTSIDE = {"trec": "TREC", "sst2": "SST-2", "tweets": "social-media texts", "bbc": "BBC News", "noise": "random tokens",
