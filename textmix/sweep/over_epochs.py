@@ -11,10 +11,14 @@ from textmix.report.material import read_history
 
 METRICS = ("accuracy", "mean_confidence", "nll", "gap")
 """The last is mean confidence less accuracy: above zero the network is overconfident."""
+MOST = 40
+"""Epochs that are told: more can't be seen in a figure."""
 
 
 def over_epochs(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return for every epoch that all runs came to the mean of each metric, with its interval over the seeds.
+    """Return for the epochs that all runs came to the mean of each metric, with its interval over the seeds.
+
+    Of more than :data:`MOST` epochs as many are told, evenly chosen, the first and the last among them.
 
     :param folders: of the runs of a method.
     """
@@ -26,9 +30,10 @@ def over_epochs(folders: Sequence[Path]) -> list[dict[str, Any]]:
         for folder in folders
     ]
     common = sorted(set.intersection(*(set(records) for records in told)))
+    kept = np.unique(np.linspace(0, len(common) - 1, min(MOST, len(common))).round().astype(int))
     return [
         {"epochs": epoch} | {name: _over_seeds([run[epoch][name] for run in told]) for name in METRICS}
-        for epoch in common
+        for epoch in (common[k] for k in kept)
     ]
 
 
