@@ -3,12 +3,8 @@
 Rows are counted from 0, below the header and without blank lines, as in the ids of the examples.
 """
 
-import codecs
 import csv
-import gzip
-import io
 import json
-import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,11 +19,10 @@ import pyarrow.parquet as pq
 from datasets import ClassLabel, Features
 
 from textmix.data.labels import label_strings
-from textmix.errors import InputError
+from textmix.errors import InputError, naming
+from textmix.predictions.delimited import open_text, read_batches, read_header
 from textmix.predictions.tables import first_line
 
-_BLOCK = 32 << 20
-"""Bytes of a csv file parsed at a time, and therefore the longest row."""
 _CHUNK = 10_000
 """Rows of a json file held as Python objects."""
 LABEL_NAMES = b"label_names"
@@ -98,76 +93,27 @@ def file_kind(path: Path) -> str:
 
 def _read_csv(path: Path, wanted: Wanted) -> Batches:
     """Read with every field as text, so that `NA`, `null` and `007` stay what they are."""
-    delimiter = "\t" if file_kind(path) == ".tsv" else ","
-    roles = wanted.find(_header(path, delimiter, wanted.encoding), str(path))
-    bad_rows: list[pa.csv.InvalidRow] = []
-
-    def remember(row: pa.csv.InvalidRow) -> str:
-        bad_rows.append(row)
-        return "error"
-
-    encoding = "utf8" if _is_utf8(wanted.encoding) else wanted.encoding
-    # On one thread, or errors would not know their row.
-    read = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, encoding=encoding)
-    parse = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember)
+    with naming(path):
+        header = read_header(path, wanted.encoding)
+    roles = wanted.find(header, str(path))
     columns = list(roles.values())
     convert = pa.csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string()))
     row = 0
-    try:
-        with _open(path) as file, pa.csv.open_csv(file, read, parse, convert) as reader:
-            for batch in reader:
-                _check_no_nul(batch, row, path)
-                row += batch.num_rows
-                yield batch.rename_columns(list(roles))
-    except pa.ArrowInvalid as error:
-        raise InputError(_explain(path, error, bad_rows, wanted.encoding)) from error
+    with naming(path):
+        for batch in read_batches(path, convert, encoding=wanted.encoding, recode=_RECODE):
+            _check_no_nul(batch, row)
+            row += batch.num_rows
+            yield batch.rename_columns(list(roles))
 
 
-def _header(path: Path, delimiter: str, encoding: str) -> list[str]:
-    with _open(path) as file, io.TextIOWrapper(file, _skipping_bom(encoding), errors="replace", newline="") as text:
-        header = next((row for row in csv.reader(text, delimiter=delimiter) if row), None)
-    if header is None:
-        raise InputError(f"{path}: expected a header and rows, got an empty file.")
-    return header
-
-
-def _skipping_bom(encoding: str) -> str:
-    return "utf-8-sig" if _is_utf8(encoding) else encoding
-
-
-def _is_utf8(encoding: str) -> bool:
-    return codecs.lookup(encoding).name == "utf-8"
-
-
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
-
-
-def _check_no_nul(batch: pa.RecordBatch, first_row: int, path: Path) -> None:
+def _check_no_nul(batch: pa.RecordBatch, first_row: int) -> None:
     for column in batch.columns:
         index = pc.index(pc.match_substring(column, "\0"), True).as_py()
         if index >= 0:
             raise InputError(
-                f"{path}: row {first_row + index} (counted from 0): expected text, got a NUL byte; "
+                f"row {first_row + index} (counted from 0): expected text, got a NUL byte; "
                 "the file is damaged or in another encoding (data.encoding)."
             )
-
-
-def _explain(path: Path, error: pa.ArrowInvalid, bad_rows: list[Any], encoding: str) -> str:
-    if bad_rows:
-        bad = bad_rows[0]
-        return (
-            f"{path}: row {bad.number - 2} (counted from 0): expected {bad.expected_columns} fields as in the header, "
-            f"got {bad.actual_columns}: {bad.text[:80]!r}; put a field that holds a separator or a quote in quotes."
-        )
-    row = re.search(r"Row #(\d+)", str(error))
-    if row and "UTF8" in str(error):
-        return (
-            f"{path}: row {int(row[1]) - 2} (counted from 0): expected text in {encoding}, got other bytes; {_RECODE}."
-        )
-    if "straddling" in str(error):
-        return f"{path}: expected rows of at most {_BLOCK >> 20} MiB, got a longer one; is a quote left open?"
-    return f"{path}: {first_line(error)}"
 
 
 def _read_json(path: Path, wanted: Wanted) -> Batches:
@@ -186,7 +132,7 @@ def _read_json(path: Path, wanted: Wanted) -> Batches:
 def _json_rows(path: Path, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
     row = -1
     try:
-        with _open(path) as file, io.TextIOWrapper(file, _skipping_bom(encoding)) as text:
+        with open_text(path, encoding) as text:
             for row, entry in enumerate(_json_entries(text)):
                 if not isinstance(entry, dict):
                     raise InputError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from textmix.config import EvalConfig
-from textmix.errors import InputError
+from textmix.errors import InputError, naming
 from textmix.options import EvaluateConfig
 from textmix.predictions import OOD_PREFIX, Predictions, aligned, load
 from textmix.report import Material, metric_rows, summarise, text_table, write_report
@@ -110,7 +110,5 @@ def _outside(config: EvaluateConfig, test: Predictions) -> dict[str, Predictions
 
 
 def _same_classes(predictions: Predictions, test: Predictions, path: Path) -> Predictions:
-    try:
+    with naming(path):
         return aligned(predictions, test.label_names)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from textmix.errors import InputError
+from textmix.errors import InputError, naming
 from textmix.files import replacing
-from textmix.predictions.tables import explain_csv, first_line
+from textmix.predictions.delimited import read_batches
+from textmix.predictions.tables import first_line
 
-_BLOCK = 16 << 20
-"""Bytes of a csv file that are parsed at a time, and therefore the longest row."""
+_RECODE = "set --encoding (latin-1, cp1252, ...) or convert the file"
 
 Write = Callable[[pa.Table], None]
 
@@ -82,27 +82,11 @@ def _read_parquet(path: Path, rows: int, _encoding: str) -> Iterator[pa.Table]:
 
 
 def _read_csv(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
-    bad_rows: list[pa.csv.InvalidRow] = []
-
-    def remember(row: pa.csv.InvalidRow) -> str:
-        bad_rows.append(row)
-        return "error"
-
-    read = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, encoding=encoding)
-    parse = pa.csv.ParseOptions(
-        delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True, invalid_row_handler=remember
-    )
-    names: list[str] = []
-    try:
-        with pa.csv.open_csv(path, read, parse, pa.csv.ConvertOptions(default_column_type=pa.string())) as header:
-            names = header.schema.names
-        convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
-        with pa.csv.open_csv(path, read, parse, convert) as reader:
-            for batch in reader:
-                for start in range(0, len(batch), rows):
-                    yield pa.Table.from_batches([batch.slice(start, rows)])
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: {explain_csv(path, str(error), bad_rows, names, '--encoding')}") from error
+    convert = pa.csv.ConvertOptions(default_column_type=pa.string())
+    with naming(path):
+        for batch in read_batches(path, convert, encoding=encoding, recode=_RECODE):
+            for start in range(0, len(batch), rows):
+                yield pa.Table.from_batches([batch.slice(start, rows)])
 
 
 def _read_jsonl(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:

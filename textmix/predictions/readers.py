@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from textmix.errors import InputError
+from textmix.errors import InputError, naming
 from textmix.predictions.core import LOGIT, UNLABELLED, Predictions, rows
 from textmix.predictions.tables import PROBABILITY, read_table
 
@@ -36,10 +36,8 @@ def load(path: Path, *, source: Source = "logits", columns: Sequence[str] = (), 
     """
     if not path.is_file():
         raise InputError(f"{path}: expected a file of predictions, found none.")
-    try:
+    with naming(path):
         return _predictions(read_table(path, columns), source, columns, labelled=labelled)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def _predictions(table: pa.Table, source: Source, columns: Sequence[str], *, labelled: bool) -> Predictions:

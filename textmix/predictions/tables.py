@@ -1,8 +1,8 @@
 """Files of predictions as tables: parquet, csv, tsv, jsonl and npz, and of these the columns that may be wanted."""
 
+import csv
 import json
 import lzma
-import re
 import struct
 import zipfile
 import zlib
@@ -19,12 +19,13 @@ import pyarrow.parquet as pq
 
 from textmix.errors import InputError
 from textmix.predictions.core import LOGIT
+from textmix.predictions.delimited import read_batches, read_header
 
 PROBABILITY = "prob_"
 """Prefix of the columns that hold probabilities, followed by the label's name."""
 _TEXT_COLUMNS = ("id", "label", "text")
 _BLOCK = 32 << 20
-"""Bytes of a csv or jsonl file parsed at a time, and therefore the longest row."""
+"""Bytes of a jsonl file parsed at a time, and therefore the longest row."""
 _BROKEN_ARCHIVE = (OSError, ValueError, EOFError, KeyError, RuntimeError, TypeError, MemoryError, OverflowError,
                    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)  # fmt: skip
 """What numpy and zipfile raise on files that are no archives of arrays, or no more."""
@@ -41,7 +42,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pa.Table:
     try:
         table = _READERS[kind](path, columns)
         table.validate(full=True)  # or a letter that is none would be noticed much later
-    except (OSError, ValueError, KeyError, MemoryError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, MemoryError, csv.Error, pa.ArrowException) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"can't be read ({first_line(error)}); write it again.") from error
@@ -63,59 +64,11 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> pa.Table:
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> pa.Table:
-    bad_rows: list[pa.csv.InvalidRow] = []
-
-    def remember(row: pa.csv.InvalidRow) -> str:
-        bad_rows.append(row)
-        return "error"
-
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    # On one thread, or errors would not know their row.
-    read = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False)
-    parse = pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=remember)
-    names: list[str] = []
-    try:
-        everything = pa.csv.ConvertOptions(default_column_type=pa.string())
-        with pa.csv.open_csv(path, read, parse, everything) as header:
-            names = header.schema.names
-        types = {n: pa.string() if n in _TEXT_COLUMNS else pa.float64() for n in names if _wanted(n, columns)}
-        types["prediction"] = pa.string()
-        return pa.csv.read_csv(path, read, parse, pa.csv.ConvertOptions(column_types=types))
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise InputError(explain_csv(path, str(error), bad_rows, names)) from error
-
-
-def explain_csv(path: Path, error: str, bad_rows: Sequence[Any], names: Sequence[str], option: str = "") -> str:
-    """Say which row and column of a csv file is wrong, and what to do.
-
-    :param error: what Arrow says, reading on one thread.
-    :param bad_rows: what its handler of invalid rows was called with.
-    :param names: the columns, as far as they could be read.
-    :param option: the one that sets the encoding, where there is one.
-    """
-    convert = f"set {option} (latin-1, cp1252, ...)" if option else "convert the file to UTF-8"
-    with path.open("rb") as file:
-        utf16 = file.read(2) in {b"\xff\xfe", b"\xfe\xff"}
-    if utf16 and not option:
-        return f"expected text in UTF-8, got UTF-16; {convert}."
-    if bad_rows:
-        bad = bad_rows[0]
-        return (
-            f"row {bad.number - 2} (counted from 0): expected {bad.expected_columns} fields as in the header, got "
-            f"{bad.actual_columns}: {bad.text[:80]!r}; put a field that holds a separator or a quote in quotes."
-        )
-    if "Empty CSV" in error:
-        return "expected a header and rows, got an empty file."
-    found = re.search(r"column #(\d+):(?: Row #(\d+):)?.*?invalid (?:value '(.*)'|UTF8)", error)
-    if found:
-        place = f"row {int(found[2]) - 2} (counted from 0): " if found[2] else ""
-        name = repr(names[int(found[1])]) if int(found[1]) < len(names) else f"number {int(found[1]) + 1}"
-        if found[3] is None:
-            return f"{place}expected text in UTF-8 in column {name}, got other bytes; {convert}."
-        return f"{place}expected a number with a decimal point in column {name}, got {found[3]!r}; write it so."
-    if "codec" in error or "UTF8" in error:
-        return f"expected text in UTF-8, got other bytes; {convert}."
-    return f"can't be read ({error.splitlines()[0][:300]}); is a quote left open, or a row very long?"
+    wanted = {name for name in read_header(path) if _wanted(name, columns)}
+    texts = {*_TEXT_COLUMNS, "prediction"}
+    types = {name: pa.string() if name in texts else pa.float64() for name in wanted}
+    convert = pa.csv.ConvertOptions(column_types=types, default_column_type=pa.binary())
+    return pa.Table.from_batches(list(read_batches(path, convert)))
 
 
 def _read_jsonl(path: Path, columns: Sequence[str]) -> pa.Table:
