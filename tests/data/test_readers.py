@@ -12,6 +12,7 @@ from textmix.errors import InputError
 WANTED = Wanted(text="text", pair=None, label="label")
 ROWS = [{"text": "one", "label": "a"}, {"text": "NA", "label": "null"}, {"text": "007", "label": "1"}]
 CSV = "text,label\none,a\nNA,null\n007,1\n"
+TSV = CSV.replace(",", "\t")
 LARGE = pa.schema([("text", pa.large_string()), ("label", pa.string())])
 LINES = "\n".join(map(json.dumps, ROWS))
 
@@ -109,6 +110,8 @@ def table(text, label):
         ("a.csv", CSV + "hello, world,a\n", "row 3 .counted from 0.: expected 2 fields .*, got 3: 'hello, world,a'"),
         ("a.csv", CSV + "hello\n", "row 3 .*expected 2 fields as in the header, got 1: 'hello'"),
         ("a.csv", CSV + '"open,a\nx,b\n', "row 3 .*put a field that holds a separator or a quote in quotes"),
+        ("a.tsv", TSV + 'an "x\ta\n"open\tb\nx\ta\n"two" more\tb\n', "row 4 .*'text': .*'open.tb.nx.*left open"),
+        ("a.tsv", "b\t" + TSV.replace("\n", "\n\t", 3) + '"open\tx\ta\nmore"\tx\ta\n', "row 3 .*'b': expected no tab"),
         ("a.csv", CSV.encode() + b"caf\xe9,a\n", "row 3 .*expected text in utf-8, got other bytes; set data.encoding"),
         ("a.csv", CSV.encode("utf-16"), "seems to be UTF-16, set data.encoding: utf-16"),
         ("a.csv", CSV + "x,a\n" * 70_000 + "a\0b,a\n", "row 70003 .*NUL byte"),

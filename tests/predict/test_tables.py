@@ -57,6 +57,7 @@ def test_a_file_of_another_encoding_is_read_as_such(tmp_path):
         ("a.csv", "", "expected a header and rows, got an empty file"),
         ("a.csv", "text,b\n", "expected at least one row, got none"),
         ("a.csv", "text,b\nx,1\ny\n", r"row 1 \(counted from 0\): expected 2 fields as in the header, got 1"),
+        ("a.tsv", 'text\tb\nx\t1\n"open\t2\ny\t3\n"two" z\t4\n', r"row 1 .*'text': expected no tab"),
         ("a.jsonl", "", "expected at least one row, got none"),
         ("a.jsonl", '{"text": "x"}\n{"text": }\n', r"line 2: expected a JSON object, got '{\"text\": }'"),
         ("a.jsonl", '{"text": "x"}\n["y"]\n', "line 2: expected a JSON object"),

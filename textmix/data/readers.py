@@ -20,7 +20,7 @@ from datasets import ClassLabel, Features
 
 from textmix.data.labels import label_strings
 from textmix.errors import InputError, naming
-from textmix.predictions.delimited import open_text, read_batches, read_header
+from textmix.predictions.delimited import delimiter, open_text, read_batches, read_header
 from textmix.predictions.tables import first_line
 
 _CHUNK = 10_000
@@ -97,13 +97,18 @@ def _read_csv(path: Path, wanted: Wanted) -> Batches:
         header = read_header(path, wanted.encoding)
     roles = wanted.find(header, str(path))
     columns = list(roles.values())
-    convert = pa.csv.ConvertOptions(include_columns=columns, column_types=dict.fromkeys(columns, pa.string()))
+    convert = pa.csv.ConvertOptions(
+        include_columns=[] if delimiter(path) == "\t" else columns,  # a quote left open in any of a tsv is noticed
+        column_types=dict.fromkeys(columns, pa.string()),
+        default_column_type=pa.binary(),
+    )
     row = 0
     with naming(path):
-        for batch in read_batches(path, convert, encoding=wanted.encoding, recode=_RECODE):
+        for everything in read_batches(path, convert, encoding=wanted.encoding, recode=_RECODE):
+            batch = everything.select(columns).rename_columns(list(roles))
             _check_no_nul(batch, row)
             row += batch.num_rows
-            yield batch.rename_columns(list(roles))
+            yield batch
 
 
 def _check_no_nul(batch: pa.RecordBatch, first_row: int) -> None:

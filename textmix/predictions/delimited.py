@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from textmix.errors import InputError
@@ -47,6 +48,8 @@ def read_batches(
             # A name that is no UTF-8 is noticed here.
             rows, nothing = 0, pa.RecordBatch.from_pylist([], reader.schema)
             for batch in reader:
+                if parse.delimiter == "\t":
+                    _check_quotes(batch, rows)
                 rows += batch.num_rows
                 yield batch
             if not rows:
@@ -106,6 +109,23 @@ def _as_utf8(path: Path, encoding: str) -> Iterator[pa.NativeFile]:
         with open_text(path, encoding) as text, copy.open("w", encoding="utf-8", newline="") as out:
             shutil.copyfileobj(text, out, 1 << 20)
         yield pa.input_stream(str(copy), compression=None)
+
+
+def _check_quotes(batch: pa.RecordBatch, first_row: int) -> None:
+    """Refuse a field with tabs and line breaks: what stands between a quote that is left open and the next one.
+
+    :raises InputError: there is one; its rows would be missing without a word.
+    """
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+            swallowed = pc.and_(pc.match_substring(column, "\t"), pc.match_substring_regex(column, "[\r\n]"))
+            index = pc.index(swallowed, True).as_py()
+            if index >= 0:
+                raise InputError(
+                    f"row {first_row + index} (counted from 0), column {name!r}: expected no tab beside a line break, "
+                    f"got {str(column[index])[:80]!r}, which looks like rows after a quote that is left open; put a "
+                    "field that holds quotes in quotes and double those in it, or write the file as jsonl."
+                )
 
 
 def _explain(path: Path, error: str, encoding: str, recode: str) -> str:
