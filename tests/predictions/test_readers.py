@@ -73,6 +73,14 @@ def test_a_missing_text_is_empty(tmp_path):
         assert read.texts == [*"abcdef", ""]
 
 
+def test_numbers_that_are_names_of_classes_are_names_in_every_format(tmp_path):
+    data = pd.DataFrame({"label": [2, 1, 1], "1": [0.0, 5.0, 5.0], "2": [5.0, 0.0, 0.0]})
+    for suffix in ("csv", "tsv", "jsonl", "parquet"):
+        assert load(write(data, tmp_path / f"p.{suffix}"), columns=["1", "2"]).labels.tolist() == [1, 0, 0]
+    np.savez(tmp_path / "p.npz", **{name: data[name].to_numpy() for name in data})
+    assert load(tmp_path / "p.npz", columns=["1", "2"]).labels.tolist() == [1, 0, 0]
+
+
 def test_columns_give_names_and_an_order_for_indices(tmp_path):
     data = frame("").assign(label=[NAMES.index(name) for name in LABELS], other=1.0)
     for suffix in ("csv", "parquet"):

@@ -105,9 +105,7 @@ def _strings(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def _labels(column: pa.ChunkedArray, names: tuple[str, ...], *, indices: bool) -> npt.NDArray[np.int64]:
-    """Turn label names into indices; integers are indices already where the order of the classes was given."""
-    if indices and pa.types.is_integer(column.type) and not column.null_count:
-        return _check_range(column.to_numpy(), names)
+    """Turn label names into indices; digits that are no names are indices where the order of the classes was given."""
     given = _strings(column, "label")
     found = pc.index_in(given, value_set=pa.array(names, pa.string()))
     if not found.null_count:
