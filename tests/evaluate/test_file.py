@@ -127,6 +127,17 @@ def test_a_run_is_not_overwritten(folder):
         evaluate_file(config(folder, output_dir=str(folder / "run")))
 
 
+@pytest.mark.parametrize("name", ["README.md", "report.html", "summary.json"])
+def test_a_file_that_no_evaluation_wrote_is_not_overwritten(folder, name):
+    (folder / name).write_text('{"mine": 1}')
+    with pytest.raises(InputError, match=f"expected a folder without {name}, or that of an earlier evaluation"):
+        evaluate_file(config(folder, output_dir=str(folder)))
+    assert (folder / name).read_text() == '{"mine": 1}'
+    (folder / name).unlink()
+    first = evaluate_file(config(folder, output_dir=str(folder))).summary
+    assert evaluate_file(config(folder, output_dir=str(folder))).summary == first
+
+
 def test_a_single_row_and_a_place_that_is_no_folder_are_refused(folder):
     p = simulated(1, 3, 1.0)
     save(p, folder / "one.parquet")

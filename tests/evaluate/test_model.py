@@ -122,8 +122,10 @@ def test_labels_that_mean_nothing_to_the_model_are_refused(found, names, label_m
 
 
 def test_a_temperature_is_never_fitted_on_the_texts_it_is_measured_on(model, topics, tmp_path, capsys):
-    assert evaluate(model, topics / "test.csv", tmp_path / "out", "--calibrate_split", "validation") == 2
-    assert "expected other texts in validation than in test, got the same" in capsys.readouterr().err
+    data = topics / "test.csv"
+    assert evaluate(model, data, tmp_path / "out", "--calibrate_split", "validation") == 2
+    told = capsys.readouterr().err
+    assert f"{data}[validation]: expected other examples than in {data}[test], got the same" in told
     assert not (tmp_path / "out").exists()
 
 
@@ -159,6 +161,12 @@ def test_the_folder_of_a_run_is_kept(model, topics, tmp_path, capsys):
     (tmp_path / "config.yaml").write_text("seed: 1")
     assert evaluate(model, topics, tmp_path) == 2
     assert "expected a folder without a run" in capsys.readouterr().err
+
+
+def test_predictions_of_somebody_else_are_kept(model, topics, tmp_path, capsys):
+    (tmp_path / "predictions.parquet").write_text("mine")
+    assert evaluate(model, topics, tmp_path) == 2
+    assert "expected a folder without predictions.parquet, or that of an earlier evaluation" in capsys.readouterr().err
 
 
 def test_help_speaks_of_models(capsys):

@@ -11,7 +11,7 @@ from textmix.config import EvalConfig
 from textmix.errors import InputError, naming
 from textmix.options import EvaluateConfig
 from textmix.predictions import OOD_PREFIX, Predictions, aligned, load
-from textmix.report import Material, metric_rows, summarise, text_table, write_report
+from textmix.report import Material, metric_rows, read_summary, summarise, text_table, write_report
 from textmix.report.material import write_summary
 from textmix.temperature import fit_temperature
 
@@ -30,13 +30,14 @@ class Evaluation:
 def evaluate_file(config: EvaluateConfig) -> Evaluation:
     """Measure the predictions of ``config.file`` and write the summary, the report and the card.
 
-    :raises InputError: a file can't be used, or the folder holds a run.
+    :raises InputError: a file can't be used, or the folder holds a run or files of somebody else.
     """
     path = Path(config.file)
     folder = Path(config.output_dir) if config.output_dir is not None else Path(f"{path.stem}-report")
     check_folder(folder)
     test = _read(config, path)
     sets = Material(path.stem, {}, test, _validation(config, test), _outside(config, test))
+    sources = (config.file, config.calibrate_on)
     facts = {
         "file": config.file,
         "calibrate_on": config.calibrate_on,
@@ -44,27 +45,55 @@ def evaluate_file(config: EvaluateConfig) -> Evaluation:
         "notes": [LOST] if config.source == "probabilities" else [],
     }
     options = EvalConfig(bins=config.bins, resamples=config.resamples)
-    return measure(sets, facts, options, folder, seed=config.seed, energy=config.source == "logits")
+    return measure(sets, sources, facts, options, folder, seed=config.seed, energy=config.source == "logits")
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse the folder of a run.
+def check_folder(folder: Path, *more: str) -> None:
+    """Refuse the folder of a run, and one with files of the names that are written, unless an evaluation wrote them.
 
-    :raises InputError: it is one.
+    :param more: names beside those of the summary, the report and the card.
+    :raises InputError: it is such a folder.
     """
     if (folder / "config.yaml").exists():
         raise InputError(f"{folder}: expected a folder without a run, whose summary would be lost; give another.")
+    there = [name for name in ("summary.json", "report.html", "README.md", *more) if (folder / name).exists()]
+    if there and not _is_evaluation(folder):
+        raise InputError(
+            f"{folder}: expected a folder without {there[0]}, or that of an earlier evaluation, got one of that name, "
+            "which would be lost; give another --output_dir."
+        )
+
+
+def _is_evaluation(folder: Path) -> bool:
+    try:
+        summary = read_summary(folder)
+    except InputError:
+        return False
+    return {"intervals", "null_band", "versions"} <= summary.keys()
 
 
 def measure(
-    sets: Material, facts: dict[str, Any], options: EvalConfig, folder: Path, *, seed: int, energy: bool = True
+    sets: Material,
+    sources: tuple[str, str | None],
+    facts: dict[str, Any],
+    options: EvalConfig,
+    folder: Path,
+    *,
+    seed: int,
+    energy: bool = True,
 ) -> Evaluation:
     """Measure the predictions in `sets` and write the summary, with the `facts` about them, the report and the card.
 
+    :param sources: what the predictions on test and on validation were made of.
     :param energy: false where the logits were made from probabilities.
-    :raises InputError: the folder can't be written to.
+    :raises InputError: test and validation are the same, or the folder can't be written to.
     """
     test, validation = sets.test, sets.validation
+    if test is not None and validation is not None and np.array_equal(validation.logits, test.logits):
+        raise InputError(
+            f"{sources[1]}: expected other examples than in {sources[0]}, got the same, so that a temperature would be "
+            "told the answers; give a validation set, for of a single file every split is the whole."
+        )
     fitted = None if validation is None else fit_temperature(validation.logits, validation.labels)
     measured = summarise(test, validation, fitted, options, ood=sets.ood, seed=seed, energy=energy)
     versions = {name: version(name) for name in ("textmix", "torch", "numpy", "scipy")}
@@ -88,13 +117,7 @@ def _validation(config: EvaluateConfig, test: Predictions) -> Predictions | None
     if config.calibrate_on is None:
         return None
     path = Path(config.calibrate_on)
-    validation = _same_classes(_read(config, path), test, path)
-    if np.array_equal(validation.logits, test.logits):
-        raise InputError(
-            f"{path}: expected predictions on other examples than {config.file}, got the same: a temperature fitted on "
-            "the test set was told the answers."
-        )
-    return validation
+    return _same_classes(_read(config, path), test, path)
 
 
 def _outside(config: EvaluateConfig, test: Predictions) -> dict[str, Predictions]:

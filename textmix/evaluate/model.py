@@ -28,6 +28,7 @@ from textmix.report import Material
 
 logger = logging.getLogger(__name__)
 
+_PREDICTIONS = "predictions.parquet"
 _NUMBERED = re.compile(r"label_(\d+)|(\d+)")
 """Labels that say no more than their number: LABEL_2, or 2."""
 
@@ -39,7 +40,7 @@ def evaluate_model(config: EvaluateModelConfig) -> Evaluation:
     """
     name = f"{_name(config.model, 'model')}-on-{_name(config.data.path.removeprefix(PACKAGED), '')}"
     folder = Path(config.output_dir) if config.output_dir is not None else Path(f"{name}-report")
-    check_folder(folder)
+    check_folder(folder, _PREDICTIONS)
     accelerator = start(TrainConfig(precision="fp32", threads=config.threads))
     classifier = load_classifier(config.model)
     sets: dict[str, Predictions] = {}
@@ -53,16 +54,12 @@ def evaluate_model(config: EvaluateModelConfig) -> Evaluation:
                 raise InputError(f"{config.data.path}: expected at least two examples in {split}, got {len(examples)}.")
             sets[split] = predict(accelerator, model, examples, classifier.label_names, config.batch_size)
     validation = None if config.calibrate_split is None else sets[config.calibrate_split]
-    if validation is not None and np.array_equal(validation.logits, sets[config.split].logits):
-        raise InputError(
-            f"{config.data.path}: expected other texts in {config.calibrate_split} than in {config.split}, got "
-            "the same, so that a temperature would be told the answers; give a folder, for of a single file every "
-            "split is the whole."
-        )
-    save(sets[config.split], folder / "predictions.parquet")
+    sources = (f"{config.data.path}[{config.split}]", f"{config.data.path}[{config.calibrate_split}]")
     material = Material(name, {}, sets[config.split], validation)
     options = EvalConfig(bins=config.bins, resamples=config.resamples)
-    return measure(material, facts, options, folder, seed=config.seed)
+    done = measure(material, sources, facts, options, folder, seed=config.seed)
+    save(sets[config.split], folder / _PREDICTIONS)
+    return done
 
 
 def map_labels(
