@@ -1,6 +1,25 @@
+import re
+from pathlib import Path
+
 import pytest
 
-from textmix.files import replacing, write_text
+import textmix
+from textmix.errors import InputError
+from textmix.files import local_path, replacing, write_text
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert local_path("~/runs/a") == tmp_path / "runs" / "a"
+    assert local_path("runs/~a") == Path("runs/~a")
+    with pytest.raises(InputError, match=r"^~nobody-at-all/x: expected a path, got a home folder that is not there"):
+        local_path("~nobody-at-all/x")
+
+
+def test_no_option_becomes_a_path_without_it():
+    sources = {path: path.read_text(encoding="utf-8") for path in Path(textmix.__file__).parent.rglob("*.py")}
+    unexpanded = {str(path) for path, source in sources.items() if re.search(r"\bPath\((config|sweep)\.", source)}
+    assert not unexpanded
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):

@@ -28,6 +28,11 @@ def test_where_a_run_lies(config, file, expected):
     assert str(run_dir(config, file)) == expected
 
 
+def test_a_run_below_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert str(run_dir(Config(output_dir="~/runs/a"), None)) == "/home/somebody/runs/a"
+
+
 def begin(folder, config=None):
     """Begin a run and leave it at once."""
     with working_in(folder, config or Config(), writes=True):

@@ -14,6 +14,7 @@ from textmix import train
 from textmix.command import guard, make_parser, parse
 from textmix.config import Config
 from textmix.errors import InputError
+from textmix.files import local_path
 from textmix.options import (
     CompareConfig,
     EvaluateConfig,
@@ -92,19 +93,20 @@ def report(argv: Sequence[str]) -> None:
     parser.add_argument("run", help="Folder of the run, or results.json of a sweep.")
     config, _ = parse(parser, ReportConfig, argv)
 
-    if Path(config.run).suffix == ".json":
+    run = local_path(config.run)
+    if run.suffix == ".json":
         from textmix.sweep.page import write_page
         from textmix.sweep.results import read_results
 
-        page = Path(config.run).with_suffix(".md")
-        write_page(read_results(Path(config.run)), page)
+        page = run.with_suffix(".md")
+        write_page(read_results(run), page)
         sys.stdout.write(f"Wrote {page} and its figures beside it.\n")
         return
 
     from textmix.report import make_report
 
-    make_report(Path(config.run))
-    sys.stdout.write(f"Wrote {Path(config.run, 'report.html')} and README.md beside it.\n")
+    make_report(run)
+    sys.stdout.write(f"Wrote {run / 'report.html'} and README.md beside it.\n")
 
 
 def doctor(argv: Sequence[str]) -> None:

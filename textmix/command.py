@@ -16,6 +16,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
 
 from textmix.errors import InputError, RunError
+from textmix.files import local_path
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ def parse(parser: ArgumentParser, kind: type[T], argv: Sequence[str]) -> tuple[T
     for word in argv:
         _check_texts("the command line", word)
     for file in _files(argv):
-        _check_file(Path(file))
+        _check_file(local_path(file))
     try:
         values = parser.parse_args(argv)
     except ArgumentError as error:

@@ -1,9 +1,22 @@
-"""Files that are whole or not there."""
+"""Where files are, and files that are whole or not there."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from textmix.errors import InputError
+
+
+def local_path(path: str) -> Path:
+    """Return where `path`, as somebody wrote it, lies on this machine; ~ is the home folder.
+
+    :raises InputError: it begins with the home folder of somebody who has none.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path}: expected a path, got a home folder that is not there; write it out.") from error
 
 
 @contextmanager

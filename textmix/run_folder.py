@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from textmix.config import PACKAGED, Config
 from textmix.config.keys import flat
 from textmix.errors import InputError, RunError
-from textmix.files import write_text
+from textmix.files import local_path, write_text
 
 CONFIG, SUMMARY, LOCK = "config.yaml", "summary.json", ".lock"
 
@@ -35,7 +35,7 @@ _IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno
 def run_dir(config: Config, config_file: str | None) -> Path:
     """Return ``config.output_dir``, or ``runs/<name>-<seed>``, named after the configuration file or the data."""
     if config.output_dir is not None:
-        return Path(config.output_dir)
+        return local_path(config.output_dir)
     source = config_file or config.data.path.removeprefix(PACKAGED)
     name = Path(source).resolve().stem if config_file else Path(source).name
     return Path("runs") / f"{name}-{config.seed}"

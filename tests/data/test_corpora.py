@@ -34,8 +34,11 @@ def test_minilm():
     assert (Path(resolve_packaged_model("packaged:minilm")) / "model.safetensors").is_file()
 
 
-def test_other_paths_are_left_alone():
+def test_other_paths_are_left_alone(monkeypatch):
     assert resolve_packaged_model("google/bert") == "google/bert"
+    assert resolve_packaged_model("./bert") == "./bert"
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert resolve_packaged_model("~/bert") == "/home/somebody/bert"
 
 
 def test_unknown_names():

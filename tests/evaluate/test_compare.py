@@ -35,6 +35,13 @@ def compared(*paths, **options):
     return compare_runs(CompareConfig(paths=tuple(str(path) for path in paths), resamples=200, **options))
 
 
+def test_files_below_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, sharpness in (("a", 1.0), ("b", 2.0)):
+        save(simulated(200, sharpness), tmp_path / f"{name}.parquet")
+    assert len(compared("~/a.parquet", "~/b.parquet").methods) == 2
+
+
 def test_says_what_is_and_what_is_not_established(tmp_path):
     save(simulated(2000, 3.0), tmp_path / "sharp.parquet")
     save(simulated(2000, 1.0), tmp_path / "calibrated.parquet")

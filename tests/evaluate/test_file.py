@@ -120,6 +120,13 @@ def test_other_classes_and_repeated_names_are_refused(folder):
     assert not (folder / "out").exists()
 
 
+def test_files_below_the_home_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    options = {"calibrate_on": "~/validation.parquet", "ood": ("~/ood_news.parquet",), "output_dir": "~/out"}
+    assert evaluate_file(config(folder, file="~/test.parquet", **options)).folder == folder / "out"
+    assert (folder / "out" / "README.md").exists()
+
+
 def test_a_run_is_not_overwritten(folder):
     (folder / "run").mkdir()
     (folder / "run" / "config.yaml").write_text("seed: 0")

@@ -71,6 +71,15 @@ def test_every_row_gets_what_the_model_says_of_it_alone(folder, table, window, m
     assert "50 rows; 1 texts were cut at 64 tokens, 1 were empty" in capsys.readouterr().out
 
 
+def test_files_below_the_home_folder(folder, table, monkeypatch):
+    monkeypatch.setenv("HOME", str(table.parent))
+    (table.parent / "run").symlink_to(folder)
+    command = ["predict", "--input", "~/in.parquet", "--threads", "1", "--target_accuracy", "0.9"]
+    for model, output in (("~/run", "run.parquet"), ("~/run/model", "model.parquet")):
+        assert main([*command, "--model", model, "--output", f"~/{output}"]) == 0
+        assert (table.parent / output).is_file()
+
+
 def test_pairs_are_read_as_the_model_reads_them(folder, table):
     _, output = predict(folder, table, "--text_pair_column", "pair")
     expected = reference(folder / "model", TEXTS, TEXTS[::-1])

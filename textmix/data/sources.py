@@ -11,6 +11,7 @@ from textmix.data.corpora import read_corpus
 from textmix.data.readers import KINDS, Wanted, as_strings, file_kind
 from textmix.data.tables import Table, keep, read_files
 from textmix.errors import InputError
+from textmix.files import local_path
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +47,6 @@ def read_source(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]
     if is_local(path):
         raise InputError(f"data.path: expected a file, a folder or a Hub id, found no {path!r}.")
     return _read_hub(path, data, wanted)
-
-
-def local_path(path: str) -> Path:
-    """Return where `path` lies on this machine, if it does.
-
-    :raises InputError: it begins with the home folder of somebody who has none.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise InputError(f"{path}: expected a path, got a home folder that is not there; write it out.") from error
 
 
 def choose_splits(names: list[str], data: DataConfig, where: str) -> dict[str, str]:

@@ -16,9 +16,9 @@ from transformers.utils.hub import cached_file
 
 from textmix.data.corpora import resolve_packaged_model
 from textmix.data.loading import loading
-from textmix.data.sources import local_path
 from textmix.data.vocabulary import pretrained_tokenizer
 from textmix.errors import InputError
+from textmix.files import local_path
 
 log = logging.getLogger(__name__)
 

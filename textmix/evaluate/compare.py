@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from textmix.errors import InputError
 from textmix.evaluate.methods import Method, differences, read_methods
+from textmix.files import local_path
 from textmix.inference import Comparison, Difference, compare, null_band
 from textmix.metrics import CalibrationState
 from textmix.options import CompareConfig
@@ -35,7 +35,7 @@ def compare_runs(config: CompareConfig) -> Contest:
 
     :raises InputError: a path can't be read, holds other examples than the first, or all are one method's.
     """
-    methods = read_methods([Path(path) for path in config.paths])
+    methods = read_methods([local_path(path) for path in config.paths])
     first, *others = methods
     if not others:
         raise InputError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from textmix.config import EvalConfig
 from textmix.errors import InputError, naming
+from textmix.files import local_path
 from textmix.options import EvaluateConfig
 from textmix.predictions import OOD_PREFIX, Predictions, aligned, load
 from textmix.report import Material, metric_rows, read_summary, summarise, text_table, write_report
@@ -32,8 +33,8 @@ def evaluate_file(config: EvaluateConfig) -> Evaluation:
 
     :raises InputError: a file can't be used, or the folder holds a run or files of somebody else.
     """
-    path = Path(config.file)
-    folder = Path(config.output_dir) if config.output_dir is not None else Path(f"{path.stem}-report")
+    path = local_path(config.file)
+    folder = local_path(config.output_dir) if config.output_dir is not None else Path(f"{path.stem}-report")
     check_folder(folder)
     test = _read(config, path)
     sets = Material(path.stem, {}, test, _validation(config, test), _outside(config, test))
@@ -116,12 +117,12 @@ def _read(config: EvaluateConfig, path: Path) -> Predictions:
 def _validation(config: EvaluateConfig, test: Predictions) -> Predictions | None:
     if config.calibrate_on is None:
         return None
-    path = Path(config.calibrate_on)
+    path = local_path(config.calibrate_on)
     return _same_classes(_read(config, path), test, path)
 
 
 def _outside(config: EvaluateConfig, test: Predictions) -> dict[str, Predictions]:
-    paths = [Path(name) for name in config.ood]
+    paths = [local_path(name) for name in config.ood]
     sets = {}
     for path in paths:
         name = path.stem.removeprefix(OOD_PREFIX)

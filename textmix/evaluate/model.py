@@ -21,6 +21,7 @@ from textmix.data.text import text_examples
 from textmix.engine import predict, start
 from textmix.errors import InputError
 from textmix.evaluate.file import Evaluation, check_folder, measure
+from textmix.files import local_path
 from textmix.options import EvaluateModelConfig
 from textmix.predict import Classifier, load_classifier
 from textmix.predictions import Predictions, save
@@ -39,7 +40,7 @@ def evaluate_model(config: EvaluateModelConfig) -> Evaluation:
     :raises InputError: the model or the data can't be used, or they don't have the same labels.
     """
     name = f"{_name(config.model, 'model')}-on-{_name(config.data.path.removeprefix(PACKAGED), '')}"
-    folder = Path(config.output_dir) if config.output_dir is not None else Path(f"{name}-report")
+    folder = local_path(config.output_dir) if config.output_dir is not None else Path(f"{name}-report")
     check_folder(folder, _PREDICTIONS)
     accelerator = start(TrainConfig(precision="fp32", threads=config.threads))
     classifier = load_classifier(config.model)
@@ -137,7 +138,7 @@ def _read_split(config: EvaluateModelConfig, split: str) -> Table:
 
 def _packaged_split(config: EvaluateModelConfig, split: str, max_length: int) -> tuple[TextExamples, tuple[str, ...]]:
     """Return a split of a packaged corpus as runs divide it, and the names of its labels."""
-    own = Path(config.model) / "model"
+    own = local_path(config.model) / "model"
     model = ModelConfig(name="pretrained", path=str(own) if own.is_dir() else config.model)
     splits = load_splits(Config(data=replace(config.data, max_length=max_length), model=model))
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}

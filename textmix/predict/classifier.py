@@ -1,7 +1,6 @@
 """A classifier that somebody trained, here or elsewhere, with what it takes to give it texts."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
@@ -11,6 +10,7 @@ from textmix.data import resolve_packaged_model
 from textmix.data.loading import loading
 from textmix.data.vocabulary import pretrained_tokenizer
 from textmix.errors import InputError
+from textmix.files import local_path
 from textmix.models.pretrained import max_positions, pad_with, pools_last_token, quiet_loading
 
 _LONGEST = 512
@@ -33,7 +33,7 @@ def load_classifier(path: str, max_length: int | None = None) -> Classifier:
     :param max_length: tokens to read of a text; None is as many as the model and its tokenizer allow.
     :raises InputError: there is none, or it is of another kind.
     """
-    own = Path(path) / "model"
+    own = local_path(path) / "model"
     place = str(own) if (own / "config.json").is_file() else path
     model = _load_model(place)
     tokenizer = pretrained_tokenizer(place, "model")

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from textmix.data import encoder
 from textmix.engine import predict_logits, start
 from textmix.errors import InputError, RunError
 from textmix.export import baked_temperature
+from textmix.files import local_path
 from textmix.metrics.examples import score_examples
 from textmix.ood import Threshold, threshold_for_accuracy
 from textmix.options import PredictConfig
@@ -65,7 +65,7 @@ def predict_file(config: PredictConfig) -> Done:
     :raises InputError: a file or the model can't be used; nothing is written then.
     :raises RunError: the model gives no finite logits.
     """
-    source, target = Path(config.input), Path(config.output)
+    source, target = local_path(config.input), local_path(config.output)
     check_suffix(target, "output")
     if source.resolve() == target.resolve():
         raise InputError(f"output: expected another file than the input, got {config.output!r} for both.")
@@ -155,10 +155,10 @@ def _blank(texts: pa.ChunkedArray) -> int:
 
 def _find_threshold(config: PredictConfig, classifier: Classifier, target: float) -> Threshold:
     """Return the lowest confidence above which the model reaches the target accuracy on validation predictions."""
-    own = Path(config.model).resolve()
+    own = local_path(config.model).resolve()
     run = own if (own / "model").is_dir() else own.parent
     saved = run / "predictions" / "validation.parquet"
-    path = saved if config.validation is None else Path(config.validation)
+    path = saved if config.validation is None else local_path(config.validation)
     if not path.is_file():
         raise InputError(
             f"target_accuracy: expected validation predictions in {path}, found none; give them as --validation."

@@ -15,6 +15,7 @@ from textmix.command import make_parser, read_values
 from textmix.config import PACKAGED, Config
 from textmix.config.keys import flat, nested
 from textmix.errors import InputError
+from textmix.files import local_path
 from textmix.options import SweepConfig, check_seeds
 
 WHOLE = "all"
@@ -178,8 +179,8 @@ def _local_copies(sweep: SweepConfig) -> dict[str, str]:
     for name, overrides in _entries("data", sweep):
         path = (_base(sweep) | overrides).get("data.path", "")
         if path and not path.startswith(PACKAGED):
-            copies[path] = str(Path(sweep.data_root) / (name or Path(path).name))
-    missing = [copy for copy in copies.values() if not Path(copy).expanduser().exists()]
+            copies[path] = str(local_path(sweep.data_root) / (name or Path(path).name))
+    missing = [copy for copy in copies.values() if not Path(copy).exists()]
     if missing:
         raise InputError(f"data_root: expected a folder {missing[0]}, found none.")
     return copies

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from textmix.engine.stop import stop_requests
 from textmix.errors import RunError
+from textmix.files import local_path
 from textmix.options import SweepConfig
 from textmix.run_folder import clear_finished, is_finished
 from textmix.sweep.cluster import launch_ray
@@ -35,7 +36,7 @@ def sweep(config: SweepConfig, name: str) -> None:
     :raises RunError: runs failed; the others were trained and compared all the same.
     :raises SystemExit: a signal asked to stop; all runs under way have saved, and the exit code is 128 + its number.
     """
-    folder = Path(config.output_dir) if config.output_dir is not None else Path("runs") / "sweeps" / name
+    folder = local_path(config.output_dir) if config.output_dir is not None else Path("runs") / "sweeps" / name
     runs = expand(config, folder)
     waiting = [run for run in chosen(runs, config.only) if not is_finished(run.folder, run.config)]
     logger.info("%s: %d runs, %d of them to train.", folder, len(runs), len(waiting))

@@ -18,7 +18,7 @@ from textmix.config import Config
 from textmix.config.keys import flat, nested
 from textmix.engine.stop import StopRequest, stop_requests
 from textmix.errors import InputError, RunError
-from textmix.files import write_text
+from textmix.files import local_path, write_text
 from textmix.metrics import CalibrationState
 from textmix.options import TuneConfig
 from textmix.predictions import load
@@ -51,7 +51,7 @@ def tune(config: TuneConfig, name: str) -> None:
     :raises RunError: no trial succeeded.
     :raises SystemExit: a signal asked to stop; the trials under way have saved, and the exit code is 128 + its number.
     """
-    folder = Path("runs") / f"tune-{name}" if config.output_dir is None else Path(config.output_dir)
+    folder = Path("runs") / f"tune-{name}" if config.output_dir is None else local_path(config.output_dir)
     share = share_of(config.jobs, config.train.threads, config.launcher, config.gpus)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder), stop_requests() as request:

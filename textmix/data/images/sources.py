@@ -16,9 +16,10 @@ from PIL import Image
 from textmix.config import PACKAGED, DataConfig
 from textmix.data.labels import label_strings
 from textmix.data.readers import LABEL_NAMES, declared_names, file_kind
-from textmix.data.sources import WHOLE, choose_splits, files_of_splits, is_local, load_hub, local_path
+from textmix.data.sources import WHOLE, choose_splits, files_of_splits, is_local, load_hub
 from textmix.data.tables import Table, keep
 from textmix.errors import InputError
+from textmix.files import local_path
 from textmix.predictions.tables import first_line
 
 DIGITS = f"{PACKAGED}digits"
