@@ -66,6 +66,12 @@ def test_a_file_of_another_encoding_is_read_as_such(tmp_path):
             '{"text": "x"}\n{"text": "y", "b": 1}\n{"text": "y", "c": 1}\n',
             r"^\S+ line 3: .* got \['c'\] besides",
         ),
+        (
+            "a.jsonl",
+            '{"text": "x", "b": {"c": 1}}\n{"text": "y"}\n{"text": "y", "b": {"c": 2, "d": 3}}\n',
+            r"^\S+ line 3: expected the keys of the first 2 rows, \['text', 'b'\], got \['b.d'\] besides",
+        ),
+        ("a.jsonl", '{"b": [{"c": 1}]}\n' * 2 + '{"b": [{"c": 1}, {"d": {"e": 1}}]}\n', r"line 3: .*got \['b.d'\]"),
         ("a.jsonl", '{"text": "x", "n": 1}\n\n{"text": "y", "n": "two"}\n', "a.jsonl"),
         ("a.parquet", "no parquet", "a.parquet"),
         ("a.txt", "x", "expected one of .parquet, .csv, .tsv, .jsonl"),

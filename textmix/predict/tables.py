@@ -100,11 +100,27 @@ def _read_jsonl(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
                 names = dict.fromkeys(name for entry in entries for name in entry)
                 found = pa.table({name: _column(path, name, window, entries) for name in names}).schema
                 schema = pa.schema([f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in found])
+            known = pa.struct(schema)
             for (number, _), entry in zip(window, entries, strict=True):
-                if not entry.keys() <= set(schema.names):
-                    extra = sorted(entry.keys() - set(schema.names))
-                    raise InputError(f"{path}: line {number}: expected the keys {schema.names}, got {extra} besides.")
+                if extra := sorted(_further_keys(entry, known)):
+                    raise InputError(
+                        f"{path}: line {number}: expected the keys of the first {rows} rows, {schema.names}, got "
+                        f"{extra} besides; move a row with all keys to the begin."
+                    )
             yield pa.table([_column(path, f.name, window, entries, f.type) for f in schema], schema=schema)
+
+
+def _further_keys(value: Any, kind: pa.DataType) -> set[str]:
+    """Return the keys of an object, and of those in it, that its type does not have and Arrow would leave out."""
+    if isinstance(value, list) and pa.types.is_list(kind):
+        return {key for item in value for key in _further_keys(item, kind.value_type)}
+    if not (isinstance(value, dict) and pa.types.is_struct(kind)):
+        return set()  # that they fit is for Arrow to say
+    known = {field.name: field.type for field in kind}
+    within = {
+        f"{name}.{key}" for name in value.keys() & known.keys() for key in _further_keys(value[name], known[name])
+    }
+    return within | (value.keys() - known.keys())
 
 
 def _column(
