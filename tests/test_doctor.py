@@ -68,6 +68,39 @@ def test_what_stands_in_the_way_is_told_after_what_was_found(topics, tmp_path, c
     assert "trained for 2 labels and the data has 3" in err.splitlines()[-1]
 
 
+SMALL = ["--model.num_filters", "3", "--model.embedding_dim", "8"]
+
+
+def test_sets_outside_the_classes_are_read(topics, tmp_path, capsys):
+    (tmp_path / "news.csv").write_text("text\na story\nanother story\n")
+    options = ["--data.path", str(topics), *SMALL, "--eval.ood"]
+    code, out, _ = doctor(*options, f"[noise, 'noise:embeddings', {tmp_path / 'news.csv'}]", capsys=capsys)
+    assert code == 0
+    assert f"1,000 examples of noise:embeddings, 2 examples of {tmp_path / 'news.csv'}." in out
+    code, out, err = doctor(*options, f"[{tmp_path / 'none.csv'}]", capsys=capsys)
+    assert code == 2
+    assert cells(out, "cooking")
+    assert "none.csv" in err.splitlines()[-1]
+    code, _, err = doctor(*options, "[a/news.csv, b/news.csv]", capsys=capsys)
+    assert (code, "eval.ood: expected sources whose names differ" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [("file/run", "expected a folder that can be written to, got: Not a directory"), ("full", "got other files")],
+)
+def test_the_folder_of_the_run_must_be_free(topics, tmp_path, folder, message, capsys):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("")
+    options = ["--data.path", str(topics), *SMALL, "--output_dir"]
+    code, _, err = doctor(*options, str(tmp_path / folder), capsys=capsys)
+    assert code == 2
+    assert message in err.splitlines()[-1]
+    assert doctor(*options, str(tmp_path / "new" / "run"), capsys=capsys)[0] == 0
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_class_that_a_split_lacks_is_counted(topics, tmp_path, capsys):
     for split in ("train", "validation", "test"):
         table = pd.read_csv(topics / f"{split}.csv")

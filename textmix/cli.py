@@ -111,11 +111,12 @@ def report(argv: Sequence[str]) -> None:
 
 def doctor(argv: Sequence[str]) -> None:
     """Tell in seconds what a training run would find out in an hour; takes the options of train."""
-    config, _ = parse(make_parser(Config, "textmix doctor", _first_line(doctor)), Config, argv)
+    config, config_file = parse(make_parser(Config, "textmix doctor", _first_line(doctor)), Config, argv)
 
     from textmix.doctor import examine
+    from textmix.run_folder import run_dir
 
-    for part in examine(config):
+    for part in examine(config, run_dir(config, config_file)):
         sys.stdout.write(f"{part}\n\n")
         sys.stdout.flush()
     sys.stdout.write("Nothing stands in the way of this run.\n")

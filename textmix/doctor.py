@@ -1,4 +1,4 @@
-"""What an hour of training would find out, in seconds: the data, the model, the mixing, and what a step costs."""
+"""What an hour of training would find out, in seconds: folder, data, model, mixing, and what a step costs."""
 
 import math
 import resource
@@ -6,24 +6,26 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from textmix.config import Config
-from textmix.data import Examples, Splits, load_splits
+from textmix.config import NOISE_EMBEDDINGS, Config
+from textmix.data import Examples, Splits, load_outside, load_splits
 from textmix.engine import seed_generators, start
 from textmix.engine.learner import batches_of_epoch, make_learner, steps_per_epoch
 from textmix.engine.optimization import total_steps
 from textmix.engine.steps import optimizer_step, windows
 from textmix.errors import InputError
-from textmix.held_out import check_sizes
-from textmix.mixup import Mixup
+from textmix.held_out import check_sizes, ood_names
+from textmix.mixup import EmbeddingNoise, Mixup
 from textmix.models.build import build_model
 from textmix.models.pretrained import fit_padding, max_positions, proof_example
 from textmix.report import text_table
+from textmix.run_folder import check_writable, is_finished
 
 _STEPS = 6
 """Optimizer steps that are measured; the first, which is slower, is not counted."""
@@ -34,22 +36,31 @@ _NOTES = {
 """The counts in ``Splits.notes``, by split, and their headings."""
 
 
-def examine(config: Config) -> Iterator[str]:
-    """Yield, part by part, what is to be known before a training run with this configuration.
+def examine(config: Config, folder: Path) -> Iterator[str]:
+    """Yield, part by part, what is to be known before a training run with this configuration in `folder`.
 
-    :raises InputError: the run could not start; the message says why.
+    :raises InputError: the run could not start, or not be saved; the message says why.
     """
+    finished = is_finished(folder, config)
+    check_writable(folder)
+    yield f"Folder: {folder}, {'where this run is finished already' if finished else 'which can be written to'}."
+    ood = ood_names(config.eval.ood)
     accelerator = start(config.train)
     splits = load_splits(config)
     check_sizes(splits, config.data.path)
     yield f"Data: {config.data.path}\n{_describe_splits(splits)}"
     yield f"Labels\n{_describe_labels(splits)}"
+    if ood:
+        outside = {path: len(load_outside(path, config, splits)) for path in ood.values()}
+        yield f"Outside: {', '.join(f'{count:,} examples of {path}' for path, count in outside.items())}."
     seed_generators(config.seed)
     model = build_model(config, splits)
     splits = fit_padding(model, splits)
     yield _describe_model(model, splits, config)
     mixup, told = _prove(model, splits, config)
     yield told
+    if NOISE_EMBEDDINGS in config.eval.ood:
+        EmbeddingNoise(model, example=proof_example(splits.train))
     yield _measure(accelerator, model, mixup, splits, config)
 
 

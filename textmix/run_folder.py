@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import yaml
@@ -66,6 +67,19 @@ def is_finished(folder: Path, config: Config) -> bool:
     return config.resume == "auto" and (folder / SUMMARY).exists()
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that could not be made or written to; it is left as it is.
+
+    :raises InputError: it is one.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
 @contextmanager
 def working_in(folder: Path, config: Config, *, writes: bool) -> Iterator[None]:
     """Make the folder, keep other runs out of it, and write the configuration, which starts the same run again.
@@ -83,12 +97,15 @@ def working_in(folder: Path, config: Config, *, writes: bool) -> Iterator[None]:
                     _clear(folder)
                 write_text(folder / CONFIG, yaml.safe_dump(plain(config), sort_keys=False))
             except OSError as error:
-                raise InputError(
-                    f"{folder}: expected a folder that can be written to, got: {error.strerror}; give another "
-                    "--output_dir."
-                ) from error
+                raise _unwritable(folder, error) from error
         with _disk_failures(folder):
             yield
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{folder}: expected a folder that can be written to, got: {error.strerror}; give another --output_dir."
+    )
 
 
 @contextmanager
