@@ -77,6 +77,14 @@ def test_runs_that_differ_in_the_seed_alone_are_one_method(tmp_path):
     assert "mixup.alpha 0.4 instead of 0.0" in result.text
 
 
+def test_a_copy_of_a_run_is_no_repetition(tmp_path):
+    plain, again = (run(tmp_path / name, simulated(50, 1.0), seed=3) for name in ("plain", "copy"))
+    mixup = run(tmp_path / "mixup", simulated(50, 2.0), alpha=0.4, seed=3)
+    assert len(compared(plain, mixup).methods) == 2
+    with pytest.raises(InputError, match=r"copy: expected another seed or other settings than those of .*plain, got"):
+        compared(plain, mixup, again)
+
+
 def test_equal_names_get_their_parents(tmp_path):
     for parent in "ab":
         run(tmp_path / parent / "run-0", simulated(50, 1.0), alpha=float(parent == "b"))

@@ -29,22 +29,30 @@ class Method:
 def read_methods(paths: Sequence[Path]) -> list[Method]:
     """Read runs and files, and put runs together whose settings differ in the seed alone.
 
-    :raises InputError: a path can't be read, is given twice, or holds predictions on other examples than the first.
+    :raises InputError: a path can't be read, is given twice, repeats the seed of another run of its method, or holds
+        predictions on other examples than the first.
     """
     repeated = sorted({str(path) for path in paths if paths.count(path) > 1})
     if repeated:
         raise InputError(f"{repeated[0]}: expected every run or file once, got it twice.")
     part = _common_part(paths)
     groups: dict[str, list[tuple[Path, dict[str, Any], Predictions]]] = {}
+    of_seeds: dict[tuple[str, Any], Path] = {}
     reference: Predictions | None = None
     for path in paths:
-        settings, predictions = _read(path, part)
+        settings, seed, predictions = _read(path, part)
         reference = reference or predictions
         try:
             _, predictions = align([reference, predictions])
         except InputError as error:
             raise InputError(f"{path}, compared with {paths[0]}: {error}") from error
         key = json.dumps(settings, sort_keys=True) if settings else str(path)
+        twin = of_seeds.setdefault((key, seed), path)
+        if twin is not path:
+            raise InputError(
+                f"{path}: expected another seed or other settings than those of {twin}, got the same: a copy is no "
+                "repetition; leave one out."
+            )
         groups.setdefault(key, []).append((path, settings, predictions))
     names = _names([[path for path, _, _ in group] for group in groups.values()])
     return [
@@ -71,13 +79,14 @@ def _common_part(paths: Sequence[Path]) -> str:
     return "test" if all((run / "predictions" / "test.parquet").exists() for run in runs) else "validation"
 
 
-def _read(path: Path, part: str) -> tuple[dict[str, Any], Predictions]:
+def _read(path: Path, part: str) -> tuple[dict[str, Any], Any, Predictions]:
+    """Return the settings of a run without its seed, the seed, and the predictions; of a file only these."""
     if not path.is_dir():
-        return {}, load(path)
+        return {}, None, load(path)
     read_summary(path)  # a run without one is not finished
     config = read_config(path / "config.yaml")
     settings = {key: value for key, value in config.items() if key not in SEED_KEYS}
-    return settings, load(path / "predictions" / f"{part}.parquet")
+    return settings, config.get("seed"), load(path / "predictions" / f"{part}.parquet")
 
 
 def _names(groups: Sequence[Sequence[Path]]) -> list[str]:
