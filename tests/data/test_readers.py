@@ -76,6 +76,15 @@ def test_pairs_and_ids_are_read_where_they_are(tmp_path):
     assert rows(path, Wanted("a", None, None)) == [{"text": "one", "id": "7"}]
 
 
+def test_any_number_is_an_id(tmp_path):
+    table = pa.table({"text": ["x", "y"], "id": [1.5, 2.0]})
+    parquet = rows(write(tmp_path / "a.parquet", table), Wanted("text", None, None))
+    assert [row["id"] for row in parquet] == ["1.5", "2"]
+    lines = '{"text": "x", "id": 1.5}\n{"text": "y", "id": 2.0}\n{"text": "z", "id": 7}\n{"text": "z", "id": true}'
+    read = rows(write(tmp_path / "a.jsonl", lines), Wanted("text", None, None))
+    assert [row["id"] for row in read] == ["1.5", "2", "7", "true"]
+
+
 def test_nothing_stays_nothing_in_typed_files(tmp_path):
     lines = '{"text": null, "label": 1}\n{"text": "x"}\n{"text": 5, "label": true}'
     expected = [{"text": None, "label": "1"}, {"text": "x", "label": None}, {"text": "5", "label": "true"}]
@@ -128,6 +137,8 @@ def table(text, label):
         ("a.jsonl", '{"text": "x", "label": 1.5}', "row 0 .*regression"),
         ("a.jsonl", '{"text": "x", "label": NaN}', "row 0 .*regression"),
         ("a.jsonl", '{"text": "x", "label": [1]}', "row 0 .*multi-label"),
+        ("a.jsonl", '{"text": "x", "label": 1, "id": [1]}', "row 0 .*text or a number as id, .*drop or rename"),
+        ("a.parquet", table(["x"], [1]).append_column("id", [[[1]]]), "numbers as id, got list.*drop or rename"),
         ("a.jsonl", '{"text": "\\ud800", "label": 1}', "row 0 .*surrogate"),
         ("a.jsonl", b'{"text": "\xe9", "label": 1}', "expected text in utf-8, got other bytes; set data.encoding"),
         ("a.parquet", "PAR1 and more", "Parquet"),

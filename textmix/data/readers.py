@@ -28,6 +28,7 @@ _CHUNK = 10_000
 LABEL_NAMES = b"label_names"
 """Where the metadata of a batch holds the class names that the source declares, as json."""
 _RECODE = "set data.encoding (latin-1, cp1252, ...) or convert the file"
+_UNNAMED = "drop or rename the column, and rows are named by their number"
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -174,7 +175,10 @@ def _json_text(value: Any, role: str, where: str) -> str | None:
         return json.dumps(value)
     if role == "label":
         label_strings(pa.array([value]), None, where)  # says why a float or a list is no label
-    raise InputError(f"{where}: expected a string as {role}, got {str(value)[:80]}.")
+    if role == "id" and isinstance(value, (bool, float)):
+        return str(id_strings(pa.array([value]), where)[0])
+    expected, advice = ("text or a number", f"; {_UNNAMED}") if role == "id" else ("a string", "")
+    raise InputError(f"{where}: expected {expected} as {role}, got {str(value)[:80]}{advice}.")
 
 
 def _read_parquet(path: Path, wanted: Wanted) -> Batches:
@@ -196,7 +200,9 @@ def as_strings(batch: pa.RecordBatch, wanted: Wanted, where: str) -> pa.RecordBa
         if role == "label":
             names = declared_names(batch.schema, name, where)
             columns[role] = label_strings(column, names, f"{where}: column {name!r}")
-        elif role == "id" or _is_text(column.type):
+        elif role == "id":
+            columns[role] = id_strings(column, where)
+        elif _is_text(column.type):
             columns[role] = column.cast(pa.string())
         else:
             raise InputError(f"{where}: expected text in column {name!r}, got {column.type}.")
@@ -204,6 +210,16 @@ def as_strings(batch: pa.RecordBatch, wanted: Wanted, where: str) -> pa.RecordBa
     strings = pa.RecordBatch.from_pydict(columns)
     strings.validate(full=True)  # or bytes that are no UTF-8 would be noticed much later
     return strings.replace_schema_metadata(metadata)
+
+
+def id_strings(ids: pa.Array, where: str) -> pa.Array:
+    """Return a column `id` as strings, numbers in digits.
+
+    :raises InputError: it holds lists or the like.
+    """
+    if pa.types.is_nested(ids.type):
+        raise InputError(f"{where}: expected text or numbers as id, got {ids.type}; {_UNNAMED}.")
+    return ids.cast(pa.string())
 
 
 def declared_names(schema: pa.Schema, column: str, where: str) -> tuple[str, ...] | None:

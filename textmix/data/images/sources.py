@@ -15,7 +15,7 @@ from PIL import Image
 
 from textmix.config import PACKAGED, DataConfig
 from textmix.data.labels import label_strings
-from textmix.data.readers import LABEL_NAMES, declared_names, file_kind
+from textmix.data.readers import LABEL_NAMES, declared_names, file_kind, id_strings
 from textmix.data.sources import WHOLE, choose_splits, files_of_splits, is_local, load_hub
 from textmix.data.tables import Table, keep
 from textmix.errors import InputError
@@ -153,7 +153,7 @@ def _columns(batch: pa.RecordBatch, wanted: Columns, where: str) -> pa.RecordBat
         names = declared_names(batch.schema, found["label"], where)
         columns["label"] = label_strings(batch.column(found["label"]), names, f"{where}: column {found['label']!r}")
     if "id" in found:
-        columns["id"] = batch.column("id").cast(pa.string())
+        columns["id"] = id_strings(batch.column("id"), where)
     metadata = None if names is None else {LABEL_NAMES: json.dumps(names)}
     return pa.RecordBatch.from_pydict(columns).replace_schema_metadata(metadata)
 
