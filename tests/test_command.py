@@ -7,6 +7,7 @@ import pytest
 from textmix.command import BAD_INPUT, DONE, FAILED, guard, make_parser, parse
 from textmix.config import Config
 from textmix.errors import InputError, RunError
+from textmix.options import EvaluateModelConfig, TuneConfig
 
 PARSER = make_parser(Config, "textmix train", "Train.")
 
@@ -52,6 +53,17 @@ def test_flags_override_the_file(tmp_path):
 def test_hyphens_are_underscores_in_flags_alone():
     config = read("--train.max-steps=7", "--output-dir", "my-runs")
     assert (config.train.max_steps, config.output_dir) == (7, "my-runs")
+
+
+def test_hyphens_stay_in_names_of_the_user():
+    parser = make_parser(EvaluateModelConfig, "textmix evaluate", "Evaluate.")
+    argv = ["--model", "m", "--label-map.very-bad", "neg-1", "--label_map.so-so=neg"]
+    assert parse(parser, EvaluateModelConfig, argv)[0].label_map == {"very-bad": "neg-1", "so-so": "neg"}
+    parser = make_parser(TuneConfig, "textmix tune", "Tune.")
+    argv = ["--search.a-b", "[1]", "--data.max-length", "7"]
+    config = parse(parser, TuneConfig, argv)[0]
+    assert config.search["a-b"] == [1]
+    assert config.data.max_length == 7
 
 
 @pytest.mark.parametrize(("words", "skips"), [((), True), (("false",), False), (("true",), True)])

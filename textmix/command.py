@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser, Namespace, set_parsing_settings
@@ -50,7 +50,7 @@ def parse(parser: ArgumentParser, kind: type[T], argv: Sequence[str]) -> tuple[T
 
     :raises InputError: an unknown key, a value of the wrong type or out of bounds, a file that can't be read.
     """
-    argv = [_underscored(word) for word in argv]
+    argv = [_underscored(word, kind) for word in argv]
     for word in argv:
         _check_texts("the command line", word)
     for file in _files(argv):
@@ -137,7 +137,8 @@ def _check_values(kind: type[Any], values: Namespace, argv: Sequence[str]) -> No
 
     :raises InputError: there is such a value.
     """
-    nullable, hints = {*_nullable(kind), "config"}, get_type_hints(kind)
+    hints = get_type_hints(kind)
+    nullable = {"config", *(key for key, hint in _hints(kind) if type(None) in get_args(hint))}
     for key, value in values.items():
         _check_texts(key, value)
         if key in hints and is_dataclass(hints[key]):  # with options of its own it would not be a value
@@ -147,20 +148,25 @@ def _check_values(kind: type[Any], values: Namespace, argv: Sequence[str]) -> No
             raise InputError(f"{place}{key}: expected a value, got null; leave the key out for its default.")
 
 
-def _nullable(kind: type[Any], prefix: str = "") -> Iterator[str]:
-    """Yield the keys that may be null, with the dots of those around them."""
+def _hints(kind: type[Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the keys, with the dots of those around them, and their types."""
     hints = get_type_hints(kind)
     for field in fields(kind):
         if is_dataclass(hints[field.name]):
-            yield from _nullable(hints[field.name], f"{prefix}{field.name}.")
-        elif type(None) in get_args(hints[field.name]):
-            yield f"{prefix}{field.name}"
+            yield from _hints(hints[field.name], f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", hints[field.name]
 
 
-def _underscored(word: str) -> str:
-    """Let --calibrate-on mean --calibrate_on."""
+def _underscored(word: str, kind: type[Any]) -> str:
+    """Let --calibrate-on mean --calibrate_on; below a mapping, as in --label_map.very-bad, are names of the user's."""
     flag, equals, value = word.partition("=")
-    return f"--{flag[2:].replace('-', '_')}{equals}{value}" if flag.startswith("--") else word
+    if not flag.startswith("--"):
+        return word
+    key = flag[2:].replace("-", "_")
+    mappings = [name for name, hint in _hints(kind) if get_origin(hint) is dict and key.startswith(f"{name}.")]
+    ours = len(mappings[0] if mappings else key)
+    return f"--{key[:ours]}{flag[2 + ours :]}{equals}{value}"
 
 
 _TYPES = {
