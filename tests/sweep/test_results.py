@@ -114,7 +114,13 @@ def test_debiased_and_excess_ece_are_below_ece(results):
 
 
 def test_other_files_are_refused(tmp_path):
-    for text, message in (("[]", "JSON without rows"), ("{", "as JSON"), (None, "No such file")):
+    older = '{"rows": [{"method": "plain", "part": "test"}], "config_hash": ""}'
+    for text, message in (
+        ("[]", "JSON without rows"),
+        ("{", "as JSON"),
+        (older, "expected rows with alpha, got those of an older version"),
+        (None, "No such file"),
+    ):
         if text is not None:
             (tmp_path / "r.json").write_text(text)
         path = tmp_path / ("r.json" if text else "none.json")

@@ -83,6 +83,11 @@ def read_results(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: expected the results of a sweep as JSON, got: {error}.") from error
     if not isinstance(results, dict) or not {"rows", "config_hash"} <= results.keys():
         raise InputError(f"{path}: expected the results of a sweep, got JSON without rows and config_hash.")
+    if any(missing := {"part", "alpha"} - row.keys() for row in results["rows"]):
+        raise InputError(
+            f"{path}: expected rows with {' and '.join(sorted(missing))}, got those of an older version; run the same "
+            "sweep again, which measures its finished runs anew and trains none."
+        )
     return results
 
 
