@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class Setting:
     bf16: bool = False
     fused: bool = True
     attention: str = "sdpa"
+    fast_dropout: bool = False
     buckets: bool = True
     compiled: bool = False
 
@@ -36,6 +38,8 @@ OPTIONS: dict[str, tuple[Setting, Setting]] = {
     "bfloat16 autocast": (Setting(bf16=True), Setting()),
     "batches of like length": (Setting(), Setting(buckets=False)),
     "fused AdamW": (Setting(), Setting(fused=False)),
+    "textmix's dropout": (Setting(fast_dropout=True), Setting()),
+    "textmix's dropout, bf16": (Setting(bf16=True, fast_dropout=True), Setting(bf16=True)),
     "SDPA instead of eager attention": (Setting(), Setting(attention="eager")),
     "torch.compile, bf16": (Setting(bf16=True, compiled=True), Setting(bf16=True)),
 }
@@ -85,6 +89,7 @@ def _stepper(setting: Setting, classes: int) -> Callable[[dict[str, Any]], None]
     from transformers import AutoModelForSequenceClassification
 
     from textmix.data import resolve_packaged_model
+    from textmix.engine.dropout import fast_dropout
 
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -92,9 +97,10 @@ def _stepper(setting: Setting, classes: int) -> Callable[[dict[str, Any]], None]
     ).train()
     optimizer = optimizer_of(model, fused=setting.fused)
     network = torch.compile(model, dynamic=True) if setting.compiled else model
+    dropout = fast_dropout(model) if setting.fast_dropout else nullcontext()
 
     def step(batch: dict[str, Any]) -> None:
-        with torch.autocast("cpu", torch.bfloat16, setting.bf16):
+        with dropout, torch.autocast("cpu", torch.bfloat16, setting.bf16):
             logits = network(**{name: values for name, values in batch.items() if name != "labels"}).logits
         cross_entropy(logits.float(), batch["labels"]).backward()
         clip_grad_norm_(model.parameters(), 1.0)

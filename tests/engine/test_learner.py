@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from textmix.config import Config, DataConfig, MixupConfig, ModelConfig, TrainConfig
 from textmix.data import load_splits
+from textmix.engine.dropout import FastDropout
 from textmix.engine.learner import batches_of_epoch, make_learner
 from textmix.engine.steps import optimizer_step, windows
 from textmix.mixup import Mixup, draw
@@ -58,6 +59,20 @@ def test_compiled_it_takes_the_same_steps_without_compiling_for_every_mix(tmp_pa
         found = losses(compiling, config, splits)
     assert found == pytest.approx(expected, abs=1e-5)
     assert counters["stats"]["unique_graphs"] > 0
+
+
+@pytest.mark.usefixtures("new_state")
+@pytest.mark.parametrize("backend", ["no", "eager"])
+def test_a_compiler_draws_dropout_in_its_own_way(tmp_path, topics, backend):
+    path = str(checkpoint(tmp_path / "bert"))
+    config = replace(
+        TEXTS, data=DataConfig(path=str(topics), max_length=32), model=ModelConfig(name="pretrained", path=path)
+    )
+    splits = load_splits(config)
+    model = build_model(config, splits)
+    accelerator = Accelerator(dynamo_plugin=TorchDynamoPlugin(backend=backend))
+    learner = make_learner(accelerator, model, Mixup(model, config.mixup_site), splits, config)
+    assert isinstance(learner.dropout, FastDropout) == (backend == "no")
 
 
 IMAGES = Config(

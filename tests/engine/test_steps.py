@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState
 
 from textmix.config import Config, DataConfig, LossConfig, MixupConfig, ModelConfig, TrainConfig
 from textmix.data import load_splits
+from textmix.engine.dropout import fast_dropout
 from textmix.engine.optimization import make_optimizer, make_schedule
 from textmix.engine.steps import Forward, Learner, optimizer_step, windows
 from textmix.losses import resolve_class_weights
@@ -39,7 +40,8 @@ def make_learner(config, splits):
     weights = resolve_class_weights(config.loss, torch.from_numpy(np.bincount(splits.train.labels)))
     forward = Forward(model, mixup)
     schedule = make_schedule(optimizer, config.train, 100)
-    return model, Learner(Accelerator(), forward, optimizer, schedule, config, weights, len(splits.label_names))
+    classes, dropout = len(splits.label_names), fast_dropout(model)
+    return model, Learner(Accelerator(), forward, optimizer, schedule, config, weights, classes, dropout)
 
 
 def take(config, splits, batches):

@@ -12,6 +12,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from textmix.config import Config, DataConfig, LossConfig, MixupConfig, ModelConfig, TrainConfig
 from textmix.data import load_splits
+from textmix.engine.dropout import fast_dropout
 from textmix.engine.optimization import make_optimizer, make_schedule
 from textmix.engine.steps import Forward, Learner, optimizer_step, windows
 from textmix.losses import resolve_class_weights
@@ -64,6 +65,7 @@ def two_steps(model, splits, config, device):
         config=config,
         class_weights=None if weights is None else weights.to(device),
         num_classes=len(splits.label_names),
+        dropout=fast_dropout(model),
     )
     there = SimpleNamespace(device=device, process_index=0, num_processes=1)
     batches = list(np.arange(32).reshape(4, 8))

@@ -1,13 +1,16 @@
 """From a model to what an optimizer step needs, on this process's device: the same for a run and for a look ahead."""
 
 import math
+from contextlib import nullcontext
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import is_compiled_module
 from transformers import PreTrainedModel
 
 from textmix.config import Config, TrainConfig
 from textmix.data import Splits, epoch_batches
+from textmix.engine.dropout import fast_dropout
 from textmix.engine.optimization import make_optimizer, make_schedule
 from textmix.engine.reading import Rows
 from textmix.engine.steps import Forward, Learner
@@ -32,6 +35,9 @@ def make_learner(
         config=config,
         class_weights=None if weights is None else weights.to(accelerator.device),
         num_classes=len(splits.label_names),
+        dropout=nullcontext()
+        if is_compiled_module(forward)
+        else fast_dropout(model),  # a compiler draws in its own way
     )
 
 

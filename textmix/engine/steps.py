@@ -1,7 +1,7 @@
 """One optimizer step: a window of micro-batches, mixed, forwarded and averaged over all their examples."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -50,6 +50,8 @@ class Learner:
     config: Config
     class_weights: Tensor | None
     num_classes: int
+    dropout: AbstractContextManager[object]
+    """Within what its dropout is drawn."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def accumulate(learner: Learner, forward: nn.Module, window: Window, masses: Ten
     of_mixed, of_clean = (None, None) if masses is None else masses
     for i, micro in enumerate(window.micros):
         target = micro.mix.targets(micro.labels, learner.num_classes)
-        with nullcontext() if i == len(window.micros) - 1 else learner.accelerator.no_sync(forward):
+        with learner.dropout, nullcontext() if i == len(window.micros) - 1 else learner.accelerator.no_sync(forward):
             mixed, clean = forward(micro.inputs, micro.mix, weight > 0 and not micro.mix.identity)
             loss = _loss(learner, mixed, target, window.rows, of_mixed)
             if clean is not None:

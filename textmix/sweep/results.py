@@ -113,10 +113,9 @@ def _rows(group: Sequence[Run], done: set[Path], precision: Precision) -> Iterat
 def _row(planned: Sequence[Run], trained: Trained, first: Trained | None, precision: Precision) -> dict[str, Any]:
     run, summaries = planned[0], trained.summaries
     against = first if first is not None and first is not trained and trained.comparable(first) else None
+    raw, validation = (None, None) if against is None else (against.raw, against.validation)
 
-    def measured(which: str) -> dict[str, Any]:
-        own: Sequence[Predictions] = getattr(trained, which)
-        others: Sequence[Predictions] | None = getattr(against, which, None)
+    def measured(own: Sequence[Predictions], others: Sequence[Predictions] | None) -> dict[str, Any]:
         entry = measure(own, others, precision)
         if trained.temperatures:
             scaled = against.calibrated(others) if against is not None and others and against.temperatures else None
@@ -139,8 +138,8 @@ def _row(planned: Sequence[Run], trained: Trained, first: Trained | None, precis
         "best_epochs": [summary["best_epoch"] for summary in summaries],
         "seconds": [summary["seconds"] for summary in summaries],
         "class_shares": _class_shares(trained),
-        **measured("raw"),
-        "validation": {"n": len(trained.validation[0]), **measured("validation")},
+        **measured(trained.raw, raw),
+        "validation": {"n": len(trained.validation[0]), **measured(trained.validation, validation)},
         "ood": _outside(trained, against),
         "epochs": over_epochs([other.folder for other in trained.runs]),
     }
