@@ -234,6 +234,19 @@ def test_parquet_that_does_not_fit(tmp_path, labels, names, columns, message):
         load_image_splits(config(file, **{"image_column": "img", **columns}))
 
 
+def test_a_column_of_ids_names_the_images(tmp_path):
+    file = write_parquet(tmp_path / "a.parquet", [encoded(picture(i)) for i in range(20)], [0, 1] * 10)
+    table = pq.read_table(file)
+    pq.write_table(table.append_column("id", pa.array(range(100, 120))), file)
+    splits = load_image_splits(config(file, image_column="img"))
+    ids = [*splits.train.ids, *splits.validation.ids]
+    assert sorted(ids) == [str(number) for number in range(100, 120)]
+    assert all(int(name) % 2 == label for name, label in zip(splits.train.ids, splits.train.labels, strict=True))
+    pq.write_table(table.append_column("id", pa.array([[number] for number in range(20)])), file)
+    with pytest.raises(InputError, match=r"a\.parquet: expected text or numbers as id, got list"):
+        load_image_splits(config(file, image_column="img"))
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [
