@@ -138,6 +138,24 @@ def test_a_model_draws_all_its_masks_here_while_it_trains(tmp_path, implementati
     assert draws.count == 8
 
 
+@pytest.mark.parametrize("bf16", [False, True])
+@torch.no_grad()
+def test_logits_vary_as_with_pytorchs_masks(tmp_path, bf16):
+    """Mean and variance of every logit over many masks, which are those of both to within what chance allows."""
+    model, count = bert(tmp_path), 800
+    torch.manual_seed(0)
+    drawn = []
+    for within in (nullcontext(), fast_dropout(model)):
+        with within, torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            drawn.append(torch.stack([model(input_ids=IDS).logits.double() for _ in range(count)]))
+    theirs, ours = drawn
+    assert (theirs.std(dim=0) > 0.01).all()
+    gap = (theirs.mean(dim=0) - ours.mean(dim=0)).abs()
+    assert (gap < 4.5 * ((theirs.var(dim=0) + ours.var(dim=0)) / count).sqrt()).all()
+    kurtosis = ((theirs - theirs.mean(dim=0)) ** 4).mean(dim=0) / theirs.var(dim=0) ** 2
+    assert ((ours.var(dim=0) / theirs.var(dim=0)).log().abs() < 4.5 * (2 * (kurtosis - 1) / count).sqrt()).all()
+
+
 def gradients(model, within):
     torch.manual_seed(0)
     with within:
