@@ -88,6 +88,19 @@ def test_attention_is_pytorchs(mask, scale):
     torch.testing.assert_close(found, expected / (1 - RARELY))
 
 
+@pytest.mark.parametrize("mask", [MASKS["bool"] & False, MASKS["added"] - math.inf], ids=["bool", "added"])
+def test_a_query_that_may_attend_to_nothing_leaves_the_others_as_they_are(mask):
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(2, 3, length, 8, requires_grad=True) for length in (5, 4, 4))
+    mask = torch.cat([mask[..., :1, :], torch.ones(2, 1, 4, 4, dtype=mask.dtype)], dim=-2)
+    found = attention(query, key, value, mask, dropout_p=RARELY)
+    expected = F.scaled_dot_product_attention(query, key, value, mask)
+    torch.testing.assert_close(found[..., 1:, :], expected[..., 1:, :] / (1 - RARELY))
+    torch.testing.assert_close(found[..., :1, :], value.mean(dim=-2, keepdim=True) / (1 - RARELY))
+    found.sum().backward()
+    assert all(tensor.grad.isfinite().all() for tensor in (query, key, value))
+
+
 def test_attention_drops_weights():
     torch.manual_seed(0)
     query, key, value = torch.randn(1, 2, 200, 8), torch.randn(1, 2, 100, 8), torch.ones(1, 2, 100, 1)

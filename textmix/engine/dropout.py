@@ -72,17 +72,19 @@ def attention(
 ) -> Tensor:
     """Attend with `query` (..., L, D) to `key` and `value` (..., S, D), as PyTorch's scaled_dot_product_attention does.
 
-    With dropout that has no fused kernel for a CPU, and computes bfloat16 in float32 throughout.
+    With dropout that has no fused kernel for a CPU, and computes bfloat16 in float32 throughout. A query that may
+    attend to no key, as only padding is, gets the mean of all values here, where PyTorch gives zeros.
     """
     if dropout_p == 0 or is_causal or any(options.values()) or query.device.type != "cpu":
         return F.scaled_dot_product_attention(
             query, key, value, attn_mask, dropout_p, is_causal, scale=scale, **options
         )
     scores = (query * (query.shape[-1] ** -0.5 if scale is None else scale)) @ key.transpose(-2, -1)
+    lowest = torch.finfo(scores.dtype).min  # infinite ones throughout a row would make it NaN
     if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)
+        scores = scores.masked_fill(~attn_mask, lowest)
     elif attn_mask is not None:
-        scores = scores + attn_mask
+        scores = scores + attn_mask.clamp(min=lowest)
     weights = scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype)
     return dropout(weights, dropout_p) @ value
 

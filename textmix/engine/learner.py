@@ -27,6 +27,7 @@ def make_learner(
     forward = accelerator.prepare_model(Forward(model.to(accelerator.device), mixup))
     optimizer = make_optimizer(model, config.train, config.learning_rate)
     schedule = make_schedule(optimizer, config.train, steps_per_epoch(accelerator, splits, config.train))
+    dropout = nullcontext() if is_compiled_module(forward) else fast_dropout(model)  # a compiler draws in its own way
     return Learner(
         accelerator=accelerator,
         forward=forward,
@@ -35,9 +36,7 @@ def make_learner(
         config=config,
         class_weights=None if weights is None else weights.to(accelerator.device),
         num_classes=len(splits.label_names),
-        dropout=nullcontext()
-        if is_compiled_module(forward)
-        else fast_dropout(model),  # a compiler draws in its own way
+        dropout=dropout,
     )
 
 
