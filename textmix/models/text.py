@@ -4,8 +4,6 @@ Both read ``input_ids (B, L)`` and ``attention_mask (B, L)`` and return logits (
 that a row's logits do not depend on how far its batch was padded. Neither knows of mixup.
 """
 
-from functools import reduce
-from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
+
+from textmix.models.max_over_time import max_over_time
 
 
 class WordEmbedding(nn.Embedding):
@@ -143,25 +143,9 @@ class KimCNNForSequenceClassification(_TextClassifier):
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: Any) -> SequenceClassifierOutput:
         """Return logits (B, C) for token ids (B, L)."""
         embedded, mask = self._embed(input_ids, attention_mask)
-        pooled = []
-        for convolution, taps in zip(self.convolutions, self._taps(embedded), strict=True):
-            after = len(taps) - 1  # of l tokens' l + after positions, tap j meets each token j earlier
-            scores = reduce(torch.add, (F.pad(tap, (0, 0, after - j, j)) for j, tap in enumerate(taps)))
-            reach = F.max_pool1d(F.pad(mask.float(), (after, after)), len(taps), stride=1) > 0
-            best = scores.masked_fill(~reach.unsqueeze(-1), -torch.inf).amax(dim=1)
-            pooled.append(F.relu(best + convolution.get_parameter("bias")))
-        return SequenceClassifierOutput(logits=self.classifier(self.dropout(torch.cat(pooled, dim=-1))))
-
-    def _taps(self, embedded: Tensor) -> list[tuple[Tensor, ...]]:
-        """Return what each tap of each convolution makes of each token: for a width w, w tensors (B, L, F).
-
-        One matrix product serves them all, in three quarters of the time that as many convolutions take on a CPU.
-        """
-        filters = [convolution.get_parameter("weight") for convolution in self.convolutions]  # each (F, D, w)
-        weights = torch.cat([weight.permute(2, 0, 1).flatten(0, 1) for weight in filters])
-        parts = F.linear(embedded, weights).split(self.config.num_filters, dim=-1)
-        ends = list(accumulate(self.config.filter_widths, initial=0))
-        return [parts[start:end] for start, end in pairwise(ends)]
+        best = max_over_time(embedded, mask, [convolution.get_parameter("weight") for convolution in self.convolutions])
+        bias = torch.cat([convolution.get_parameter("bias") for convolution in self.convolutions])
+        return SequenceClassifierOutput(logits=self.classifier(self.dropout(F.relu(best + bias))))
 
 
 class BiLSTMForSequenceClassification(_TextClassifier):
