@@ -50,6 +50,17 @@ def test_flags_override_the_file(tmp_path):
     assert config.loss.class_weights == (1.0, 2.5)
 
 
+@pytest.mark.parametrize("named", [["--config", "{}"], ["--config={}"]])
+def test_flags_override_a_file_that_is_named_after_them(tmp_path, named):
+    first, last = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("mixup: {alpha: 0.1, labels: dominant}\nseed: 2\n")
+    last.write_text("seed: 3\n")
+    words = [word.format(file) for file in (first, last) for word in named]
+    config, path = parse(PARSER, Config, ["--mixup.alpha", "0.4", *words])
+    assert (config.mixup.alpha, config.mixup.labels, config.seed) == (0.4, "dominant", 3)
+    assert path == str(last)
+
+
 def test_hyphens_are_underscores_in_flags_alone():
     config = read("--train.max-steps=7", "--output-dir", "my-runs")
     assert (config.train.max_steps, config.output_dir) == (7, "my-runs")
@@ -108,6 +119,9 @@ def test_mistakes_in_flags_are_one_sentence(argv, message):
         ("modl: {name: cnn}", "unknown key modl.name; did you mean model.name?"),
         ("train: {epochs: 2.5}", "train.epochs: expected an integer, got '2.5'."),
         ("mixup: {alpha: -1}", "mixup.alpha: expected a finite number >= 0, got -1."),
+        ("mixup.alpha: 0.4\nmixup: {labels: dominant}", "mixup: expected a section or keys with dots, got both"),
+        ("mixup: {labels: dominant}\nmixup.alpha: 0.4", "mixup: expected a section or keys with dots, got both"),
+        ("seed: -1", "seed: expected an integer in [0, 2^63), got -1."),
         ("mixup: {alpha: [1", "did not find expected"),
         ("- 1", "expected options as `key: value`, got a list"),
         ("", "expected options as `key: value`, got nothing"),

@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -53,19 +52,19 @@ def parse(parser: ArgumentParser, kind: type[T], argv: Sequence[str]) -> tuple[T
     argv = [_underscored(word, kind) for word in argv]
     for word in argv:
         _check_texts("the command line", word)
-    for file in _files(argv):
-        _check_file(local_path(file))
+    paths, flags = _files(argv)
+    for path in paths:
+        _check_file(local_path(path))
     try:
-        values = parser.parse_args(argv)
+        values = parser.parse_args([*(f"--config={path}" for path in paths), *flags])  # the later one of two wins
     except ArgumentError as error:
         raise InputError(_explain(" ".join(str(error).split()), parser, argv)) from error
     _check_values(kind, values, argv)
     files = values.pop("config")
     try:
-        options = parser.instantiate(values)
+        return kind(**vars(parser.instantiate(values))), str(files[-1]) if files else None
     except InputError as error:  # out of bounds
         raise InputError(f"{_place(str(error).partition(':')[0], argv)}{error}") from error
-    return kind(**vars(options)), str(files[-1]) if files else None
 
 
 def read_values(parser: ArgumentParser, kind: type[T], values: Mapping[str, Any], place: str) -> T:
@@ -218,13 +217,21 @@ def _place(key: str, argv: Sequence[str]) -> str:
 
 
 def _where(argv: Sequence[str]) -> str:
-    files = _files(argv)
-    return f"{files[-1]}: " if files else ""
+    paths, _ = _files(argv)
+    return f"{paths[-1]}: " if paths else ""
 
 
-def _files(argv: Sequence[str]) -> list[str]:
-    files = [value for flag, value in pairwise(argv) if flag == "--config"]
-    return files + [word.removeprefix("--config=") for word in argv if word.startswith("--config=")]
+def _files(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the configuration files that are named, and the other words."""
+    paths, others = [], []
+    words = iter(argv)
+    for word in words:
+        flag, equals, path = word.partition("=")
+        if flag == "--config" and (path := path if equals else next(words, "")):
+            paths.append(path)
+        else:
+            others.append(word)
+    return paths, others
 
 
 def _check_file(path: Path) -> None:
@@ -242,7 +249,7 @@ def _check_file(path: Path) -> None:
         if aliases > _MOST_ALIASES:
             raise InputError(f"{path}: expected at most {_MOST_ALIASES} aliases (*name), got {aliases}; write it out.")
         root = yaml.compose(text, yaml.SafeLoader)
-        twice = next(_repeated(root), None)
+        twice = next(_given_twice(root), None)
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
@@ -255,7 +262,16 @@ def _check_file(path: Path) -> None:
         got = "nothing" if root is None else "a list" if isinstance(root, yaml.SequenceNode) else "a text"
         raise InputError(f"{path}: expected options as `key: value`, got {got}.")
     if twice is not None:
-        raise InputError(f"{path}: {twice}: expected every key once, got it twice; remove one.")
+        raise InputError(f"{path}: {twice}")
+
+
+def _given_twice(root: yaml.Node | None) -> Iterator[str]:
+    """Yield a sentence for each key that is there twice, or in a section and with dots: the parser would lose one."""
+    yield from (f"{key}: expected every key once, got it twice; remove one." for key in _repeated(root))
+    keys = [str(key.value) for key, _ in root.value] if isinstance(root, yaml.MappingNode) else []
+    for key in keys:
+        if any(other.startswith(f"{key}.") for other in keys):
+            yield f"{key}: expected a section or keys with dots, got both; write it one way."
 
 
 def _repeated(node: yaml.Node | None, prefix: str = "") -> Iterator[str]:
