@@ -4,11 +4,13 @@ import pytest
 import torch
 from transformers import ResNetConfig, ResNetForImageClassification
 
+from textmix.config import ModelConfig
 from textmix.errors import InputError
 from textmix.mixup.example import example_batch
 from textmix.mixup.layers import find
 from textmix.mixup.probe import probe, untouched
 from textmix.mixup.sites import Carried, Own
+from textmix.models.build_image import RESNETS, build_resnet, build_vgg16
 
 
 def sites(model, name, batch=None):
@@ -30,6 +32,28 @@ def sites(model, name, batch=None):
 def test_hidden_k_is_the_kth_layer(tiny, family, path):
     (site,) = sites(tiny(family), "hidden:2")
     assert [point.path for point in site.points] == [path]
+
+
+@pytest.mark.parametrize("name", [*RESNETS, "vgg16"])
+def test_hidden_k_is_the_kth_stage_of_images_whatever_their_stem(name):
+    build = build_vgg16 if name == "vgg16" else build_resnet
+    model = build(ModelConfig(name=name, width=16), {"num_labels": 3})
+    batch = {"pixel_values": torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))}
+    assert [site.points[0].path for site in sites(model, "hidden:random[1,2,3]", batch)] == [
+        "stages.0",
+        "stages.1",
+        "stages.2",
+    ]
+
+
+def test_a_list_of_single_operations_is_layers_where_there_is_no_other():
+    class Network(torch.nn.Sequential):
+        def forward(self, pixel_values):
+            return super().forward(pixel_values)
+
+    model = Network(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4 * 6 * 6, 3))
+    (site,) = sites(model, "hidden:2", {"pixel_values": torch.rand(3, 3, 8, 8)})
+    assert site.points[0].path == "1"
 
 
 def test_rows_run_where_the_layer_has_them(tiny):

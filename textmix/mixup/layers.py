@@ -36,13 +36,21 @@ def find(model: nn.Module, site: str, probes: Probes) -> tuple[Site, ...]:
 
 
 def _layers(probes: Probes) -> list[str]:
-    """Return the paths of the model's layers: its longest list of modules with an output a token, outermost first."""
-    lists: dict[str, list[str]] = {}
+    """Return the paths of the model's layers: its longest list of modules with an output a token, outermost first.
+
+    A list that holds single operations (a ResNet's stem) counts only where no list is of modules that run others.
+    """
+    lists: dict[str, list[Call]] = {}
     for call in probes.clean.values():
         parent, _, number = call.path.rpartition(".")
         if number.isdecimal() and call.number == 0 and probes.follows(call) and call.outputs[0].ndim > 2:
-            lists.setdefault(parent, []).append(call.path)
-    return min(lists.values(), key=lambda paths: (paths[0].count("."), -len(paths)), default=[])
+            lists.setdefault(parent, []).append(call)
+    layers = min(
+        lists.values(),
+        key=lambda calls: (not all(call.children for call in calls), calls[0].path.count("."), -len(calls)),
+        default=[],
+    )
+    return [call.path for call in layers]
 
 
 def _inside(site: str, path: str, probes: Probes) -> Site:
