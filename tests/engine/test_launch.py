@@ -65,6 +65,13 @@ def test_where_the_system_names_no_cores_of_a_process_all_count(monkeypatch):
     assert torch.get_num_threads() == os.cpu_count()
 
 
+def test_the_launcher_divides_no_gradient(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    weight = torch.ones((), requires_grad=True)
+    start(TrainConfig()).backward(3 * weight)
+    assert weight.grad == 3
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU trains in it")
 @pytest.mark.parametrize("asked", ["fp16", "launcher"])
 def test_half_precision_on_a_cpu_is_refused(monkeypatch, asked):

@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 import transformers
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, DistributedType, gather_object
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, GradientAccumulationPlugin, gather_object
 
 from textmix.config import TrainConfig
 from textmix.errors import InputError
@@ -38,7 +38,11 @@ def start(config: TrainConfig, *, some_unused: bool = False) -> Accelerator:
     _keep_memory()
     precision = _natural_precision() if config.precision == "auto" else _PRECISION[config.precision]
     parallel = DistributedDataParallelKwargs(find_unused_parameters=some_unused)
-    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[parallel])
+    # The loss is divided as the loop says; without a plugin, a variable of the launcher's would divide it once more.
+    undivided = GradientAccumulationPlugin(num_steps=1)
+    accelerator = Accelerator(
+        mixed_precision=precision, gradient_accumulation_plugin=undivided, kwargs_handlers=[parallel]
+    )
     if accelerator.distributed_type in _SHARDED:
         raise InputError(
             f"accelerate: expected one process or data parallelism, got {accelerator.distributed_type.value}, which "
