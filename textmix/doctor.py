@@ -23,7 +23,8 @@ from textmix.errors import InputError
 from textmix.held_out import check_sizes, ood_names
 from textmix.mixup import EmbeddingNoise, Mixup
 from textmix.models.build import build_model
-from textmix.models.pretrained import fit_padding, max_positions, proof_example
+from textmix.models.limits import max_positions
+from textmix.models.pretrained import fit_padding, proof_example
 from textmix.report import text_table
 from textmix.run_folder import check_writable, is_finished
 

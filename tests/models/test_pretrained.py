@@ -21,7 +21,6 @@ from textmix.models.pretrained import (
     fit_padding,
     fit_padding_outside,
     load_weights,
-    max_positions,
     pad_with,
     pools_last_token,
     proof_example,
@@ -127,21 +126,6 @@ def test_a_broken_checkpoint_is_one_sentence(tmp_path, topics, break_it):
     with pytest.raises(InputError, match=r"model.path: expected a Hugging Face sequence classifier") as error:
         build_model(config_for(path, topics), splits)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(("family", "limit"), [("bert", 64), ("roberta", 63), ("gpt2", 64), ("xlnet", None)])
-def test_texts_longer_than_the_positions_are_refused(tmp_path, topics, family, limit):
-    path = checkpoint(tmp_path / family, family)
-    model, _ = built(path, topics)
-    assert max_positions(model) == limit
-    if limit is None:
-        return
-    with pytest.raises(InputError, match=f"data.max_length: expected at most the {limit} positions"):
-        built(path, topics, max_length=limit + 1)
-    # The limit is the true one: so long a text can be read, and no longer one.
-    model(input_ids=torch.full((1, limit), 5))
-    with pytest.raises((IndexError, RuntimeError)):
-        model(input_ids=torch.full((1, limit + 1), 5))
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from textmix.engine import predict, start
 from textmix.errors import InputError
 from textmix.evaluate.file import Evaluation, check_folder, measure
 from textmix.files import local_path
+from textmix.models.limits import check_tokens
 from textmix.options import EvaluateModelConfig
 from textmix.predict import Classifier, load_classifier
 from textmix.predictions import Predictions, save
@@ -50,6 +51,7 @@ def evaluate_model(config: EvaluateModelConfig) -> Evaluation:
     for split in (config.split, config.calibrate_split):
         if split is not None:
             examples = _labelled_examples(config, split, classifier)
+            check_tokens(model, classifier.tokenizer, examples)
             facts[f"truncated_{split}"] = _count_truncated(examples, split, config.data.max_length)
             if len(examples) < 2:
                 raise InputError(f"{config.data.path}: expected at least two examples in {split}, got {len(examples)}.")

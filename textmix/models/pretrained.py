@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from textmix.config import Config, ModelConfig
@@ -18,6 +18,7 @@ from textmix.data import Examples, Splits, TextExamples, resolve_packaged_model
 from textmix.data.batching import Indices
 from textmix.data.loading import loading
 from textmix.errors import InputError
+from textmix.models.limits import check_length, check_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +45,11 @@ def load_pretrained(config: Config, splits: Splits, labels: dict[str, Any]) -> L
     """Load ``config.model.path`` as a classifier of texts for `labels`, with a new last layer where there is none.
 
     :param labels: the keys of a model's configuration that say so.
-    :raises InputError: as :func:`load_weights` does, or its positions are fewer than ``data.max_length``.
+    :raises InputError: as :func:`load_weights` does, or it can't read texts of ``data.max_length``, or their tokens.
     """
     loaded = load_weights(AutoModelForSequenceClassification, "sequence classifier", config.model, labels)
     check_length(loaded.model, config.data.max_length)
+    check_tokens(loaded.model, splits.processor, splits.train, splits.validation, splits.test)
     pad_with(loaded.model, splits.processor.pad_token_id)
     return loaded
 
@@ -146,33 +148,6 @@ def check_shapes(path: str, mismatched: list[Mismatch], num_labels: int, *, new_
                 f"model.path: the classifier of {path!r} was trained for {there[0]} labels and the data has "
                 f"{num_labels}; set model.new_head true to start with a new one, or choose another checkpoint."
             )
-
-
-def check_length(model: PreTrainedModel, max_length: int) -> None:
-    """Refuse texts that are longer than the model has positions for.
-
-    :raises InputError: they are.
-    """
-    limit = max_positions(model)
-    if limit is not None and max_length > limit:
-        raise InputError(
-            f"data.max_length: expected at most the {limit} positions of {type(model).__name__}, got {max_length}; "
-            f"set data.max_length {limit}."
-        )
-
-
-def max_positions(model: PreTrainedModel) -> int | None:
-    """Return the length of the longest text the model can read; None where its configuration knows of no limit."""
-    declared = model.config.get_text_config().to_dict()
-    name = model.config.get_text_config().attribute_map.get("max_position_embeddings", "max_position_embeddings")
-    limit: int | None = declared.get(name)
-    if limit is None:
-        return None
-    for module in model.modules():
-        # RoBERTa and its kin count positions from the one after their padding's.
-        if isinstance(module, nn.Embedding) and module.num_embeddings == limit and module.padding_idx is not None:
-            return limit - module.padding_idx - 1
-    return limit
 
 
 def pad_with(model: PreTrainedModel, token_id: int) -> None:

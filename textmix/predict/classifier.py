@@ -11,7 +11,8 @@ from textmix.data.loading import loading
 from textmix.data.vocabulary import pretrained_tokenizer
 from textmix.errors import InputError
 from textmix.files import local_path
-from textmix.models.pretrained import max_positions, pad_with, pools_last_token, quiet_loading
+from textmix.models.limits import check_tokens, max_positions
+from textmix.models.pretrained import pad_with, pools_last_token, quiet_loading
 
 _LONGEST = 512
 """Where neither the model nor its tokenizer says how much of a text can be read."""
@@ -37,6 +38,7 @@ def load_classifier(path: str, max_length: int | None = None) -> Classifier:
     place = str(own) if (own / "config.json").is_file() else path
     model = _load_model(place)
     tokenizer = pretrained_tokenizer(place, "model")
+    check_tokens(model, tokenizer)
     pad_with(model, tokenizer.pad_token_id)
     if pools_last_token(model):
         tokenizer.padding_side = "right"  # or those with learned positions would count the padding

@@ -18,6 +18,7 @@ from textmix.errors import InputError, RunError
 from textmix.export import baked_temperature
 from textmix.files import local_path
 from textmix.metrics.examples import score_examples
+from textmix.models.limits import check_tokens
 from textmix.ood import Threshold, threshold_for_accuracy
 from textmix.options import PredictConfig
 from textmix.predict.classifier import Classifier, load_classifier
@@ -115,6 +116,7 @@ def _predicted(
         texts = _strings(table, config.text_column, config.input)
         pairs = None if config.text_pair_column is None else _strings(table, config.text_pair_column, config.input)
         examples = encode(texts.to_pylist(), None if pairs is None else pairs.to_pylist())
+        check_tokens(model, classifier.tokenizer, examples)
         logits = predict_logits(accelerator, model, examples, config.batch_size).numpy()
         if not np.isfinite(logits).all():
             row = done.rows + int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
