@@ -68,6 +68,13 @@ def test_what_stands_in_the_way_is_told_after_what_was_found(topics, tmp_path, c
     assert "trained for 2 labels and the data has 3" in err.splitlines()[-1]
 
 
+def test_epochs_that_max_steps_leaves_unmixed_stand_in_the_way(topics, capsys):
+    options = ["--train.max_steps", "5", "--mixup.off_last_epochs", "1", "--data.path", str(topics)]
+    code, _, err = doctor(*options, *SMALL, capsys=capsys)
+    assert code == 2
+    assert "mixup.off_last_epochs: expected less than the 1 epochs of this training" in err.splitlines()[-1]
+
+
 SMALL = ["--model.num_filters", "3", "--model.embedding_dim", "8"]
 
 

@@ -10,6 +10,7 @@ from checkpoints_kit import checkpoint
 from transformers import AutoTokenizer, pipeline
 
 from textmix.config import CalibrationConfig, Config, DataConfig, EvalConfig, MixupConfig, ModelConfig, TrainConfig
+from textmix.errors import InputError
 from textmix.predictions import load
 from textmix.train import run
 
@@ -47,6 +48,13 @@ def test_the_saved_model_says_what_the_predictions_say(tmp_path, topics, family)
     np.testing.assert_allclose(shown(folder, test.texts), expected, atol=1e-5)
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["test"]["n"] == len(test) == 81
+
+
+def test_a_run_whose_epochs_max_steps_leaves_unmixed_is_refused_before_anything_is_written(tmp_path, topics):
+    short = replace(CONFIG, data=DataConfig(path=str(topics)), train=replace(CONFIG.train, max_steps=5))  # of 10
+    with pytest.raises(InputError, match=r"mixup.off_last_epochs: expected less than the 1 epochs .*, got 1"):
+        run(replace(short, mixup=MixupConfig(alpha=0.4, off_last_epochs=1)), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_texts_outside_the_classes_are_read_as_those_of_test(tmp_path, topics):

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.config import NOISE_EMBEDDINGS, Config
 from textmix.data import Examples, Splits, load_outside, load_splits
-from textmix.engine import seed_generators, start
+from textmix.engine import seed_generators, start, total_epochs
 from textmix.engine.learner import batches_of_epoch, make_learner, steps_per_epoch
 from textmix.engine.optimization import total_steps
 from textmix.engine.steps import optimizer_step, windows
@@ -54,6 +54,7 @@ def examine(config: Config, folder: Path) -> Iterator[str]:
     if ood:
         outside = {path: len(load_outside(path, config, splits)) for path in ood.values()}
         yield f"Outside: {', '.join(f'{count:,} examples of {path}' for path, count in outside.items())}."
+    config.mixup.check_epochs(total_epochs(accelerator, splits, config.train))
     seed_generators(config.seed)
     model = build_model(config, splits)
     splits = fit_padding(model, splits)

@@ -30,7 +30,7 @@ def run(config: Config, folder: Path) -> None:
     import torch
 
     from textmix import held_out, run_folder
-    from textmix.engine import fit, main_first, seed_generators, start, together
+    from textmix.engine import fit, main_first, seed_generators, start, together, total_epochs
     from textmix.losses import check_loss
     from textmix.mixup import EmbeddingNoise, Mixup
     from textmix.models.build import build_model
@@ -46,6 +46,7 @@ def run(config: Config, folder: Path) -> None:
     splits, outside = main_first(accelerator, lambda: held_out.load(config))
     with together():
         check_loss(config.loss, torch.from_numpy(splits.class_counts))
+        config.mixup.check_epochs(total_epochs(accelerator, splits, config.train))
         seed_generators(config.seed)
         model = build_model(config, splits)
         splits, outside = fit_padding(model, splits), fit_padding_outside(model, outside)

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from textmix.config import Config, TrainConfig
 from textmix.data import Splits, epoch_batches
 from textmix.engine.dropout import fast_dropout
-from textmix.engine.optimization import make_optimizer, make_schedule
+from textmix.engine.optimization import make_optimizer, make_schedule, total_steps
 from textmix.engine.reading import Rows
 from textmix.engine.steps import Forward, Learner
 from textmix.losses import resolve_class_weights
@@ -50,6 +50,12 @@ def batches_of_epoch(accelerator: Accelerator, splits: Splits, config: Config, e
         epoch=epoch,
         length_buckets=train.length_buckets,
     )
+
+
+def total_epochs(accelerator: Accelerator, splits: Splits, config: TrainConfig) -> int:
+    """Return how many epochs the run has, the last of which may be cut short."""
+    per_epoch = steps_per_epoch(accelerator, splits, config)
+    return math.ceil(total_steps(config, per_epoch) / per_epoch)
 
 
 def steps_per_epoch(accelerator: Accelerator, splits: Splits, config: TrainConfig) -> int:

@@ -12,9 +12,9 @@ from transformers import PreTrainedModel
 from textmix.config import Config, TrainConfig
 from textmix.data import Splits
 from textmix.engine.launch import precision_of, together
-from textmix.engine.learner import batches_of_epoch, make_learner, steps_per_epoch
+from textmix.engine.learner import batches_of_epoch, make_learner, steps_per_epoch, total_epochs
 from textmix.engine.memory import step_in_memory
-from textmix.engine.optimization import total_epochs, total_steps
+from textmix.engine.optimization import total_steps
 from textmix.engine.predict import predict_logits
 from textmix.engine.progress import Progress, at_start, load_best, restore, save
 from textmix.engine.randomness import seed_generators
@@ -86,9 +86,8 @@ def fit(
         learner = make_learner(accelerator, model, mixup, splits, config)
         with together():
             progress = restore(learner, model, at_start(learner, splits), run_dir)
-        per_epoch = steps_per_epoch(accelerator, splits, train)
-        steps, epochs = total_steps(train, per_epoch), total_epochs(train, per_epoch)
-        config.mixup.check_epochs(epochs)
+        steps = total_steps(train, steps_per_epoch(accelerator, splits, train))
+        epochs = total_epochs(accelerator, splits, train)
         record = Recorder(run_dir, steps, progress, accelerator.is_main_process)
         with stop_requests() as request, others_alive(accelerator, progress):
             _train(_Run(learner, model, splits, whole_table, record, progress, request, run_dir, epochs))

@@ -1,7 +1,5 @@
 """Optimizers and learning-rate schedules."""
 
-import math
-
 import torch
 from torch import nn
 from torch.optim import Optimizer
@@ -43,11 +41,6 @@ def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: in
     name = "constant_with_warmup" if config.schedule == "constant" else config.schedule
     schedule: LRScheduler = get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=total)
     return schedule
-
-
-def total_epochs(config: TrainConfig, steps_per_epoch: int) -> int:
-    """Return how many epochs the run has, the last of which may be cut short."""
-    return math.ceil(total_steps(config, steps_per_epoch) / steps_per_epoch)
 
 
 def total_steps(config: TrainConfig, steps_per_epoch: int) -> int:
