@@ -172,6 +172,27 @@ def test_a_loss_that_is_no_number_stops_the_training(tmp_path, tokenizer):
     assert not list(tmp_path.glob("checkpoint-*"))
 
 
+@pytest.mark.parametrize("alpha", [0.4, 0])
+def test_memory_for_one_row_is_too_little_to_mix(tmp_path, tokenizer, alpha):
+    class Small(MixupTrainer):
+        """A device on which one row fits."""
+
+        def training_step(self, model, inputs, num_items_in_batch=None):
+            if len(inputs["labels"]) > 1:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return super().training_step(model, inputs, num_items_in_batch)
+
+    args = arguments(tmp_path, auto_find_batch_size=True, per_device_train_batch_size=2, max_steps=2)
+    mixup = MixupConfig(alpha=alpha)
+    trainer = Small(bert(), args, train_dataset=rows(tokenizer), processing_class=tokenizer, mixup=mixup)
+    if alpha == 0:
+        trainer.train()
+        assert trainer.state.global_step == 2
+    else:
+        with pytest.raises(RunError, match=r"expected memory for at least two rows .* got it for one"):
+            trainer.train()
+
+
 REFUSED = {
     "one label": (lambda: {"model": bert(num_labels=1)}, "num_labels 1 .*regression"),
     "regression": (lambda: {"model": bert(problem_type="regression")}, "problem_type 'regression'"),

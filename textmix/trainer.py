@@ -157,6 +157,11 @@ class MixupTrainer(Trainer):
     def _planned(self, batch: Mapping[str, Any], micro_step: int) -> dict[str, Any]:
         if "labels" not in batch:
             raise InputError(f"train_dataset: expected a column label or labels, got batches of {', '.join(batch)}.")
+        if self.mixup_config.active and self._train_batch_size == 1:
+            raise RunError(
+                "auto_find_batch_size: expected memory for at least two rows with mixup.alpha > 0, for a row needs a "
+                "partner, got it for one; use shorter texts, a smaller model or gradient_checkpointing."
+            )
         labels = batch["labels"]
         hard, epoch = self._one_hot(labels), int(self.state.epoch or 0)
         seed = (self.args.seed, epoch, micro_step, self.args.process_index)
