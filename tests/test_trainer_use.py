@@ -14,6 +14,7 @@ from transformers import (
     BertForSequenceClassification,
     CanineConfig,
     CanineForSequenceClassification,
+    DataCollatorWithPadding,
     GPT2Config,
     GPT2ForSequenceClassification,
     LlamaConfig,
@@ -191,6 +192,26 @@ def test_memory_for_one_row_is_too_little_to_mix(tmp_path, tokenizer, alpha):
     else:
         with pytest.raises(RunError, match=r"expected memory for at least two rows .* got it for one"):
             trainer.train()
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.bool])
+def test_class_indices_of_any_integer_type_are_taken_in_rows_or_in_one_column(tmp_path, tokenizer, dtype, shape):
+    collate = DataCollatorWithPadding(tokenizer)
+
+    def train(of_batch):
+        trainer = MixupTrainer(
+            bert(), arguments(tmp_path, max_steps=3), train_dataset=data, eval_dataset=data,
+            data_collator=lambda features: of_batch(collate(features)), mixup=MixupConfig(alpha=0.4, clean_weight=0.5),
+        )  # fmt: skip
+        trainer.train()
+        return weights(trainer.model), trainer.evaluate()["eval_loss"]
+
+    data = relabelled(rows(tokenizer), 2).remove_columns("text")
+    expected, loss = train(lambda batch: batch)
+    got, same_loss = train(lambda batch: {**batch, "labels": batch["labels"].to(dtype).reshape(shape)})
+    close(got, expected, 0)
+    assert same_loss == loss
 
 
 REFUSED = {

@@ -162,26 +162,30 @@ class MixupTrainer(Trainer):
                 "auto_find_batch_size: expected memory for at least two rows with mixup.alpha > 0, for a row needs a "
                 "partner, got it for one; use shorter texts, a smaller model or gradient_checkpointing."
             )
-        labels = batch["labels"]
-        hard, epoch = self._one_hot(labels), int(self.state.epoch or 0)
+        labels, epoch = self._indices(batch["labels"]), int(self.state.epoch or 0)
         seed = (self.args.seed, epoch, micro_step, self.args.process_index)
         mix = draw(self._mixup_of_epoch(epoch), len(labels), seed)
-        targets = mix.targets(labels, hard.shape[1])
+        targets = mix.targets(labels, self._num_classes)
         if self.mixup_config.clean_weight > 0 and not mix.identity:
-            mix, targets = _with_clean_rows(mix), torch.cat([targets, hard])
+            mix, targets = _with_clean_rows(mix), torch.cat([targets, self._one_hot(labels)])
         return {**batch, _PLAN: _Plan(mix, targets)}
 
     def _one_hot(self, labels: Tensor) -> Tensor:
-        """Return the targets (B, C) of class indices (B,).
+        """Return the targets (B, C) of labels as :meth:`_indices` takes them."""
+        return one_hot(self._indices(labels), self._num_classes).float()
+
+    def _indices(self, labels: Tensor) -> Tensor:
+        """Return labels (B,) or (B, 1) as class indices, LongTensor (B,).
 
         :raises InputError: they are none.
         """
-        if labels.ndim != 1 or labels.is_floating_point() or ((labels < 0) | (labels >= self._num_classes)).any():
+        flat = labels.flatten() if labels.shape[1:] == (1,) else labels
+        if flat.ndim != 1 or flat.is_floating_point() or ((flat < 0) | (flat >= self._num_classes)).any():
             raise InputError(
                 f"labels: expected a class index in [0, {self._num_classes - 1}] for each row, got "
                 f"{labels[:8].tolist()}; for regression and multi-label targets use transformers.Trainer."
             )
-        return one_hot(labels.long(), self._num_classes).float()
+        return flat.long()
 
     def _mixup_of_epoch(self, epoch: int) -> MixupConfig:
         config, epochs = self.mixup_config, self.state.num_train_epochs

@@ -103,6 +103,20 @@ def test_targets_agree_with_a_loop_over_rows(weight, labels):
     torch.testing.assert_close(targets, expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.bool])
+@pytest.mark.parametrize("kind", ["soft", "dominant", "identity"])
+def test_targets_are_those_of_class_indices_of_any_integer_type(dtype, kind):
+    identity = kind == "identity"
+    mix = Mix(torch.tensor([1, 2, 0]), torch.tensor(0.3), "soft" if identity else kind, identity=identity)
+    labels = torch.tensor([0, 1, 1])
+    assert torch.equal(mix.targets(labels.to(dtype), 2), mix.targets(labels, 2))
+
+
+def test_labels_that_are_no_indices_are_refused():
+    with pytest.raises(InputError, match=r"labels: expected class indices .* got shape \(4,\) of torch.float32"):
+        draw(CONFIG, 4, seed=(0, 0, 0, 0)).targets(torch.zeros(4), 2)
+
+
 def test_the_mean_soft_target_is_the_class_frequencies():
     labels = torch.tensor([0] * 5 + [1] * 3 + [2] * 2)
     means = [draw(SAMPLE, 10, seed=(0, 0, step, 0)).targets(labels, 3).mean(dim=0) for step in range(3000)]

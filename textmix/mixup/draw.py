@@ -41,15 +41,16 @@ class Mix:
                 [0.0000, 1.0000],
                 [0.2500, 0.7500]])
 
-        :param labels: class indices, LongTensor (B,).
+        :param labels: class indices (B,), of any integer type or bool.
         :return: float32 (B, num_classes) on the device of `labels`; each row sums to 1.
-        :raises InputError: `labels` has another number of rows than the mix.
+        :raises InputError: `labels` has another number of rows than the mix, or holds no indices.
         """
-        if labels.shape != self.permutation.shape:
+        if labels.shape != self.permutation.shape or labels.is_floating_point():
             raise InputError(
                 f"labels: expected class indices of shape {tuple(self.permutation.shape)} as the mix has, "
-                f"got shape {tuple(labels.shape)}; draw one mix for each batch."
+                f"got shape {tuple(labels.shape)} of {labels.dtype}; draw one mix for each batch."
             )
+        labels = labels.long()
         if self.identity:
             return one_hot(labels, num_classes).float()
         mix = self.to(labels.device)
