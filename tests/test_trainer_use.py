@@ -20,6 +20,8 @@ from transformers import (
     LlamaConfig,
     LlamaForSequenceClassification,
     PreTrainedTokenizerFast,
+    ViTConfig,
+    ViTForImageClassification,
 )
 
 from textmix.config import LossConfig, MixupConfig
@@ -212,6 +214,22 @@ def test_class_indices_of_any_integer_type_are_taken_in_rows_or_in_one_column(tm
     got, same_loss = train(lambda batch: {**batch, "labels": batch["labels"].to(dtype).reshape(shape)})
     close(got, expected, 0)
     assert same_loss == loss
+
+
+def test_images_are_mixed_in_their_pixels_by_default(tmp_path):
+    pixels = torch.randn(12, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    data = [{"pixel_values": image, "labels": i % 3} for i, image in enumerate(pixels)]
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = ViTConfig(**sizes, image_size=16, patch_size=8, num_labels=3)
+
+    def train(site, alpha=1.0):
+        torch.manual_seed(0)
+        model = ViTForImageClassification(config)
+        return weights(trained(tmp_path, None, model, data, MixupConfig(alpha=alpha, site=site)).model)
+
+    default, pixels_mixed, clean = train(None), train("input"), train(None, alpha=0)
+    close(default, pixels_mixed, 0)
+    assert not torch.equal(default["classifier.weight"], clean["classifier.weight"])
 
 
 REFUSED = {

@@ -30,7 +30,7 @@ class _Plan:
 
 
 class MixupTrainer(Trainer):
-    """A ``transformers.Trainer`` for sequence classifiers that trains on mixed batches (Thulasidasan et al. 2019).
+    """A ``transformers.Trainer`` for classifiers of texts or images that trains on mixed batches (arXiv 1905.11001).
 
     Takes what Trainer takes and keeps to its arguments. The loss of an optimizer step is the mean over the rows of all
     its micro-batches and processes, whatever their sizes. Evaluation and prediction never mix, and ``eval_loss`` is the
@@ -212,7 +212,7 @@ class MixupTrainer(Trainer):
         if not self.mixup_config.active:
             return Mixup(model, "none")
         example = next(iter(self._training_rows(8))) if isinstance(self.train_dataset, Sized) else None
-        site = self.mixup_config.site or "embedding"
+        site = self.mixup_config.site or ("input" if classifier.main_input_name == "pixel_values" else "embedding")
         return Mixup(model, site, example=None if example is None else self._with_positions(example))
 
     def _training_rows(self, batch_size: int) -> DataLoader[Any]:

@@ -4,6 +4,7 @@ import peft
 import pytest
 import torch
 from torch import nn
+from transformers import ViTConfig, ViTForImageClassification
 
 from textmix.errors import InputError
 from textmix.mixup.example import example_batch
@@ -61,6 +62,13 @@ def test_a_model_that_hashes_its_tokens_is_refused(tiny):
         InputError, match=r"no module of this model turns .* use mixup.site head, hidden:<k> or a module"
     ):
         find(tiny("canine"), batch)
+
+
+def test_images_are_refused_with_the_site_that_they_have():
+    model = ViTForImageClassification(ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                                                intermediate_size=16, image_size=16, patch_size=8))  # fmt: skip
+    with pytest.raises(InputError, match=r"mixup.site embedding: .* use mixup.site input, head, hidden:<k> or"):
+        find(model, {"pixel_values": torch.randn(4, 3, 16, 16)})
 
 
 class Twice(nn.Module):

@@ -76,9 +76,10 @@ def embedding(probes: Probes) -> Site:
     """
     found = readers(probes)
     if not found:
+        others = "input, head" if "pixel_values" in probes.batch else "head"
         raise InputError(
             "mixup.site embedding: no module of this model turns the batch's token ids into one vector a token; use "
-            "mixup.site head, hidden:<k> or a module path instead."
+            f"mixup.site {others}, hidden:<k> or a module path instead."
         )
     return Site(
         "embedding",
