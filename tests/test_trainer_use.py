@@ -133,10 +133,11 @@ def test_the_saved_model_is_a_single_label_classifier(tmp_path, tokenizer):
     close(weights(saved), weights(trainer.model), 0)
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["rows", "stream"])
 @pytest.mark.parametrize("site", ["embedding", "hidden:1"])
 @pytest.mark.parametrize("side", ["right", "left"])
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_decoders_are_mixed_with_their_tokenizers_padding(tmp_path, tokenizer, family, side, site):
+def test_decoders_are_mixed_with_their_tokenizers_padding(tmp_path, tokenizer, family, side, site, stream):
     """A row of weight 0 has the logits of its longer partner alone, unpadded; so has every row in evaluation."""
     torch.manual_seed(0)
     common = {"vocab_size": 40, "num_labels": 3, "bos_token_id": 2, "eos_token_id": 3, "initializer_range": 0.3}
@@ -151,7 +152,8 @@ def test_decoders_are_mixed_with_their_tokenizers_padding(tmp_path, tokenizer, f
     sided = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer.backend_tokenizer, pad_token="[PAD]", unk_token="[UNK]", padding_side=side
     )
-    trainer = trained(tmp_path, sided, model, mixup=MixupConfig(alpha=0.4, site=site))
+    data = rows(tokenizer).to_iterable_dataset() if stream else rows(tokenizer)
+    trainer = trained(tmp_path, sided, model, data, MixupConfig(alpha=0.4, site=site), max_steps=4)
     model = trainer.model.eval()
     texts = ["salt", "oven tide of the anchor", "chord tempo violin"]
     batch = sided(texts, padding=True, return_tensors="pt", return_token_type_ids=False)
@@ -161,8 +163,8 @@ def test_decoders_are_mixed_with_their_tokenizers_padding(tmp_path, tokenizer, f
             mixed = model(**inputs).logits
         alone = [model(**sided(text, return_tensors="pt", return_token_type_ids=False)).logits for text in texts]
     close(mixed[:1], alone[1], 1e-5)
-    rows = Dataset.from_dict(sided(texts, return_token_type_ids=False))
-    close(torch.from_numpy(trainer.predict(rows).predictions), torch.cat(alone), 1e-5)
+    unlabelled = Dataset.from_dict(sided(texts, return_token_type_ids=False))
+    close(torch.from_numpy(trainer.predict(unlabelled).predictions), torch.cat(alone), 1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")

@@ -15,6 +15,7 @@ from textmix.config import LossConfig, MixupConfig
 from textmix.errors import InputError, RunError
 from textmix.losses import classification_loss, resolve_class_weights, soft_cross_entropy, target_mass
 from textmix.mixup import Mix, Mixup, draw
+from textmix.mixup.example import example_batch
 from textmix.models.pretrained import forget_temperature, pad_with, pools_last_token, positions, takes_positions
 
 _PLAN = "mixup_plan"
@@ -211,9 +212,15 @@ class MixupTrainer(Trainer):
             self._counts_padding = left and pools_last_token(classifier)
         if not self.mixup_config.active:
             return Mixup(model, "none")
-        example = next(iter(self._training_rows(8))) if isinstance(self.train_dataset, Sized) else None
         site = self.mixup_config.site or ("input" if classifier.main_input_name == "pixel_values" else "embedding")
-        return Mixup(model, site, example=None if example is None else self._with_positions(example))
+        return Mixup(model, site, example=self._example(model))
+
+    def _example(self, model: nn.Module) -> dict[str, Any] | None:
+        """Return a batch to prove mixing on, as `model` will be given them; None leaves it to the mixing."""
+        if isinstance(self.train_dataset, Sized):
+            return self._with_positions(next(iter(self._training_rows(8))))
+        # The rows of a stream can't be read twice, and the mixing knows of no positions.
+        return self._with_positions(example_batch(model, None)) if self._counts_padding else None
 
     def _training_rows(self, batch_size: int) -> DataLoader[Any]:
         """Return batches of the training set in its order, with the columns and the collator that training uses."""
