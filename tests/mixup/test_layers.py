@@ -101,6 +101,11 @@ def test_a_path_that_does_not_run_is_refused_with_some_that_do(tiny):
         sites(tiny("t5"), "transformer.shared")
 
 
+def test_an_empty_path_is_refused(tiny):
+    with pytest.raises(InputError, match=r"mixup.site: no module '' runs in this model; expected a path as in"):
+        sites(tiny("bert"), "")
+
+
 def test_a_module_without_rows_is_refused(tiny):
     with pytest.raises(InputError, match=r"output of bert.embeddings.position_embeddings has not one entry a row"):
         sites(tiny("bert"), "bert.embeddings.position_embeddings")

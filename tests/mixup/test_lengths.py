@@ -66,6 +66,12 @@ def test_an_input_that_no_proof_can_see_is_refused_by_name(name, message):
     check(batch, Mix(CYCLE, torch.tensor(0.3)), ())
 
 
+@pytest.mark.parametrize("allowed", [CARRIED, ()])
+def test_an_empty_batch_is_refused(allowed):
+    with pytest.raises(InputError, match=r"batch: expected the model's inputs by name, got an empty one"):
+        check({}, Mix(CYCLE, torch.tensor(0.3)), allowed)
+
+
 def test_a_batch_of_another_size_is_refused():
     with pytest.raises(InputError, match=r"'input_ids': expected 3 rows as the mix has, got 4"):
         check({"input_ids": torch.ones(4, 2)}, Mix(CYCLE, torch.tensor(0.3)), CARRIED)

@@ -64,7 +64,7 @@ def _inside(site: str, path: str, probes: Probes) -> Site:
     :raises InputError: the module does not run exactly once, or its output has no rows.
     """
     call = probes.clean.get((path, 0))
-    if call is None:
+    if call is None or not path:  # the empty path is the model, which is no module of its own
         known = ", ".join(["embedding", "head", *_layers(probes)[:2]])
         raise InputError(f"mixup.site: no module {path!r} runs in this model; expected a path as in {known}, ...")
     for reader, own in readers(probes):

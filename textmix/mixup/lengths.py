@@ -58,8 +58,11 @@ def check(batch: Mapping[str, object], mix: Mix, allowed: tuple[str, ...]) -> No
     """Refuse a batch that the mix or its site does not fit.
 
     :param allowed: the inputs that the site knows how to mix; none means any.
-    :raises InputError: the batch has an input that the site does not know, or another number of rows than the mix.
+    :raises InputError: the batch is empty, has an input that the site does not know, or another number of rows than the
+        mix.
     """
+    if not batch:
+        raise InputError("batch: expected the model's inputs by name, got an empty one; pass what the model reads.")
     size = len(mix.permutation)
     for name, value in batch.items():
         if allowed and name == "inputs_embeds":
