@@ -64,7 +64,7 @@ def test_pixels_are_mirrored():
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
-        ({"values": torch.ones(2, 3)}, "expected a batch with input_ids or pixel_values, got values"),
+        ({"values": torch.ones(2, 3)}, "expected a batch with input_ids or pixel_values, got values; pass one"),
         ({"input_ids": torch.full((2, 3), 5)}, "two different tokens"),
     ],
 )

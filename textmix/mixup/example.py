@@ -105,7 +105,10 @@ def scrambled(batch: Mapping[str, Tensor], special: set[int]) -> dict[str, Tenso
     """
     if "input_ids" not in batch:
         if "pixel_values" not in batch:
-            raise InputError(f"example: expected a batch with input_ids or pixel_values, got {', '.join(batch)}.")
+            raise InputError(
+                f"example: expected a batch with input_ids or pixel_values, got {', '.join(batch)}; pass one of "
+                "them, for mixing is proven with other tokens or pixels."
+            )
         return {**batch, "pixel_values": batch["pixel_values"].flip(-1)}
     ids = batch["input_ids"]
     fixed = torch.isin(ids, torch.tensor(sorted(special), dtype=ids.dtype, device=ids.device))
