@@ -70,7 +70,7 @@ def small_predictions(seed):
 
 
 def test_there_is_something_to_test():
-    assert len(PYTHON) == 3
+    assert len(PYTHON) == 4
     assert len(SHELL) >= 8
 
 
@@ -140,7 +140,7 @@ def test_measuring_commands(place, topics, monkeypatch, capsys):
 
 def test_python_blocks(place, topics, monkeypatch):
     monkeypatch.chdir(place)
-    own_loop, metrics, pipeline = PYTHON
+    own_loop, scaling, metrics, pipeline = PYTHON
     generator = torch.Generator().manual_seed(0)
     rows = [
         {
@@ -160,6 +160,11 @@ def test_python_blocks(place, topics, monkeypatch):
     }
     exec(own_loop, namespace)
     assert any(not torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    batch = next(iter(DataLoader(rows, 8)))
+    logits, labels = model.eval()(**batch).logits.detach(), torch.tensor([0, 0, 1, 1, 2, 2, 0, 1])
+    scaled = {"model": model, "batch": batch, "validation_logits": logits, "validation_labels": labels}
+    exec(scaling, scaled)
+    torch.testing.assert_close(model(**batch).logits.detach(), logits / scaled["temperature"].value)
     exec(metrics, {"logits": torch.randn(50, 3, generator=generator), "labels": torch.arange(50) % 3})
     assert (
         main(

@@ -61,7 +61,7 @@ def main() -> None:
     for name in ("--model", "--train", "--validation"):
         parser.add_argument(name, required=True)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--alpha", type=float, default=0.4)
+    parser.add_argument("--alpha", type=float, default=MixupConfig.alpha)
     args = parser.parse_args()
     read, site = (read_images, "input") if Path(args.train).is_dir() else (read_texts, "embedding")
     seed, config = 0, MixupConfig(alpha=args.alpha, site=site)

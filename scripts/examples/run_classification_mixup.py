@@ -51,7 +51,7 @@ def main() -> None:
         eval_dataset=data["validation"],
         processing_class=tokenizer,
         compute_metrics=lambda p: {"accuracy": float(np.mean(p.predictions.argmax(axis=-1) == p.label_ids))},
-        mixup=MixupConfig(alpha=0.4),
+        mixup=MixupConfig(),
     )
     if args.do_train:
         trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
