@@ -92,7 +92,7 @@ OTHERS = {
     "nothing": ("csv", b"", "expected a header and rows, got an empty file"),
     "NUL": ("csv", b"label,logit_a,logit_b\na\0,1,2\n", "row 0"),
     "1e400": ("csv", b"label,logit_a,logit_b\na,1e400,2\n", "row 0 (counted from 0): expected finite logits"),
-    "an open quote": ("tsv", b'label\tlogit_a\tlogit_b\na\t1\t2\n"b\t1\t2\na"\t1\t2\n', "'label': expected no tab"),
+    "an open quote": ("tsv", b'label\tlogit_a\tlogit_b\na\t1\t2\n"b\t1\t2\na"\t1\t2\n', "lines 3 to 4: expected"),
     "half an object": ("jsonl", b'{"label": "a", "logit_a": 1, "logit_b": 2}\n{"label": ', "row 1 (counted from 0)"),
     "a list": ("jsonl", b"[1, 2]\n", "row 0 (counted from 0): expected one JSON object a line"),
     "brackets without end": ("jsonl", b"[" * 100_000, "row 0"),

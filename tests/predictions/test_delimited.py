@@ -1,13 +1,16 @@
+import csv
 import gzip
 import subprocess
 import sys
 import tempfile
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pytest
 
 from textmix.errors import InputError
+from textmix.predictions import delimited
 from textmix.predictions.delimited import read_batches
 
 TEXT = pa.csv.ConvertOptions(default_column_type=pa.string())
@@ -86,3 +89,37 @@ def test_what_is_wrong_is_one_sentence(tmp_path, content, encoding, message):
     with pytest.raises(InputError, match=message) as error:
         read(tmp_path / "a.csv", encoding=encoding)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        ("a.csv", 'text,label\nx,a\n"open,a\n\nx,b\n"two,b\n', "3 to 6"),
+        ("a.csv.gz", 'text,label\r\nx,a\r\n"open,a\r\n"two,b\r\n', "3 to 4"),
+        ("a.csv", 'text,label\r"open,a\r"two,b\r', "2 to 3"),
+        ("a.csv", 'text,label\n"two\nlines",a\nx,"open\ny,b\n', "4 to 5"),
+        ("a.tsv", 'text\n"open\nx\n"two\n', "2 to 4"),
+        ("a.tsv", 'text\tlabel\n"open\ta\nx"\ta\n', "2 to 3"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_quote_that_is_left_open_swallows_no_rows(tmp_path, name, content, lines, encoding):
+    content = content.encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    with pytest.raises(InputError, match=f"^lines {lines}: expected .*left open; [^\n]*$"):
+        read(tmp_path / name, encoding=encoding)
+
+
+def test_an_open_quote_far_below_the_first_rows_is_found_with_the_first_line_break(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "BLOCK", 1 << 16)
+    (tmp_path / "a.csv").write_text("text,label\n" + "x,a\n" * 50_000 + '"open,a\n"two,b\n')
+    with pytest.raises(InputError, match=r"^lines 50002 to 50003: "):
+        read(tmp_path / "a.csv")
+
+
+def test_long_fields_with_line_breaks_and_quotes_are_whole(tmp_path):
+    limit = csv.field_size_limit()
+    texts = ["line\n" * limit, 'a ""b""\r\nc,\td', '5" of', "", "\n"]
+    pd.DataFrame({"text": texts, "note": [1.5, 2, 3, 4, 5]}).to_csv(tmp_path / "a.csv", index=False)
+    assert read(tmp_path / "a.csv")["text"].to_pylist() == texts
+    assert csv.field_size_limit() == limit
