@@ -109,6 +109,17 @@ def test_columns_that_a_kind_of_file_can_not_hold_are_refused(tmp_path):
         write(tmp_path / "a.csv", nested)
 
 
+@pytest.mark.parametrize("field", ["a\tx\nb", "two\nlines,\ra\ttab"])
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_a_tsv_file_that_could_not_be_read_again_is_not_written(tmp_path, field, kind):
+    table = pa.table({"count": [1, 2, 3], "text": pa.array([None, "x", field], pa.string()).cast(kind)})
+    with pytest.raises(InputError, match=r"^output: expected no tab beside a line break.*'text'.*jsonl or parquet"):
+        write(tmp_path / "a.tsv", table)
+    assert not list(tmp_path.iterdir())
+    write(tmp_path / "a.csv", table)
+    assert next(read_tables(tmp_path / "a.csv", 9, "utf-8"))["text"].to_pylist()[2] == field
+
+
 def test_types_of_parquet_stay(tmp_path):
     table = pa.table(
         {"text": ["x"], "when": pa.array([0], pa.timestamp("ms")), "kind": pa.array(["u"]).dictionary_encode()}

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 
 from textmix.errors import InputError, naming
 from textmix.files import replacing
-from textmix.predictions.delimited import read_batches
+from textmix.predictions.delimited import read_batches, spans_rows
 from textmix.predictions.tables import first_line
 
 _RECODE = "set --encoding (latin-1, cp1252, ...) or convert the file"
@@ -170,6 +169,23 @@ def _write_csv(part: Path, schema: pa.Schema, delimiter: str = ",") -> Iterator[
 
 
 @contextmanager
+def _write_tsv(part: Path, schema: pa.Schema) -> Iterator[Write]:
+    with _write_csv(part, schema, delimiter="\t") as append:
+
+        def write(table: pa.Table) -> None:
+            for name in table.column_names:
+                for field in table[name].to_pylist():
+                    if isinstance(field, str) and spans_rows(field):
+                        raise InputError(
+                            f"output: expected no tab beside a line break in a tsv file, got {field[:80]!r} in column "
+                            f"{name!r}, which would be refused when it is read; write a jsonl or parquet file."
+                        )
+            append(table)
+
+        yield write
+
+
+@contextmanager
 def _write_jsonl(part: Path, _schema: pa.Schema) -> Iterator[Write]:
     with part.open("w", encoding="utf-8") as file:
 
@@ -188,6 +204,6 @@ _READERS: dict[str, Callable[[Path, int, str], Iterator[pa.Table]]] = {
 _WRITERS: dict[str, Callable[[Path, pa.Schema], AbstractContextManager[Write]]] = {
     ".parquet": _write_parquet,
     ".csv": _write_csv,
-    ".tsv": partial(_write_csv, delimiter="\t"),
+    ".tsv": _write_tsv,
     ".jsonl": _write_jsonl,
 }
