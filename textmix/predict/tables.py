@@ -19,6 +19,8 @@ from textmix.predictions.tables import first_line
 _RECODE = "set --encoding (latin-1, cp1252, ...) or convert the file"
 
 Write = Callable[[pa.Table], None]
+Window = dict[int, dict[str, Any]]
+"""Objects under the numbers of their lines."""
 
 
 def read_tables(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
@@ -89,60 +91,67 @@ def _read_csv(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
 
 
 def _read_jsonl(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
-    """Read one object a line; the first window says which columns there are, and of which types."""
-    schema: pa.Schema | None = None
+    """Read one object a line, all of them twice: any may have a further key, or a fraction among whole numbers."""
+    schema = pa.schema([])
+    for window in _windows(path, rows, encoding):
+        schema = _widened(path, schema, window)
+    schema = pa.schema([f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in schema])
+    for window in _windows(path, rows, encoding):
+        yield pa.table([_column(path, f.name, window, f.type) for f in schema], schema=schema)
+
+
+def _windows(path: Path, rows: int, encoding: str) -> Iterator[Window]:
     with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding) as file:
         lines = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
-        while window := list(islice(lines, rows)):
-            entries = [_entry(path, number, line) for number, line in window]
-            if schema is None:
-                names = dict.fromkeys(name for entry in entries for name in entry)
-                found = pa.table({name: _column(path, name, window, entries) for name in names}).schema
-                schema = pa.schema([f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in found])
-            known = pa.struct(schema)
-            for (number, _), entry in zip(window, entries, strict=True):
-                if extra := sorted(_further_keys(entry, known)):
-                    raise InputError(
-                        f"{path}: line {number}: expected the keys of the first {rows} rows, {schema.names}, got "
-                        f"{extra} besides; move a row with all keys to the begin."
-                    )
-            yield pa.table([_column(path, f.name, window, entries, f.type) for f in schema], schema=schema)
+        while window := {number: _entry(path, number, line) for number, line in islice(lines, rows)}:
+            yield window
 
 
-def _further_keys(value: Any, kind: pa.DataType) -> set[str]:
-    """Return the keys of an object, and of those in it, that its type does not have and Arrow would leave out."""
-    if isinstance(value, list) and pa.types.is_list(kind):
-        return {key for item in value for key in _further_keys(item, kind.value_type)}
-    if not (isinstance(value, dict) and pa.types.is_struct(kind)):
-        return set()  # that they fit is for Arrow to say
-    known = {field.name: field.type for field in kind}
-    within = {
-        f"{name}.{key}" for name in value.keys() & known.keys() for key in _further_keys(value[name], known[name])
-    }
-    return within | (value.keys() - known.keys())
+def _widened(path: Path, schema: pa.Schema, window: Window) -> pa.Schema:
+    """Return the schema that fits the objects of the window, too."""
+    for name in dict.fromkeys(name for entry in window.values() for name in entry):
+        found = pa.schema([pa.field(name, _column(path, name, window).type)])
+        with _alike(path, name, window):
+            schema = pa.unify_schemas([schema, found], promote_options="permissive")
+    return schema
 
 
-def _column(
-    path: Path,
-    name: str,
-    window: list[tuple[int, str]],
-    entries: list[dict[str, Any]],
-    kind: pa.DataType | None = None,
-) -> pa.Array:
-    """Return what the objects hold under `name`, of the type of the first window's.
+def _column(path: Path, name: str, window: Window, kind: pa.DataType | None = None) -> pa.Array:
+    """Return what the objects hold under `name`, as the type or one that fits.
 
     :raises InputError: they hold different kinds of things.
     """
-    values = [entry.get(name) for entry in entries]
+    values = [entry.get(name) for entry in window.values()]
+    with _alike(path, name, window):
+        column = pa.array(values, kind)
+        if any(_is_truth_as_number(value, column.type) for value in values):
+            raise TypeError("true or false among numbers")
+    return column
+
+
+def _is_truth_as_number(value: Any, kind: pa.DataType) -> bool:
+    """Return whether Arrow makes 1.0 or 0.0 of a true or false, here or within: it takes them for fractions."""
+    if isinstance(value, list):
+        return any(_is_truth_as_number(item, kind.value_type) for item in value)
+    if isinstance(value, dict):
+        return any(_is_truth_as_number(value.get(field.name), field.type) for field in kind)
+    return isinstance(value, bool) and pa.types.is_floating(kind)
+
+
+@contextmanager
+def _alike(path: Path, name: str, window: Window) -> Iterator[None]:
+    """Say of which lines and key Arrow can't make a column.
+
+    :raises InputError: it can't.
+    """
     try:
-        return pa.array(values, kind)
+        yield
     except UnicodeError:
         raise
     except (pa.ArrowException, ValueError, OverflowError, TypeError) as error:
-        lines = f"lines {window[0][0]} to {window[-1][0]}"
         raise InputError(
-            f"{path}: {lines}: expected values of one kind under {name!r}{f' ({kind})' if kind else ''}, got others "
-            f"({first_line(error)}); make them alike, such as all text."
+            f"{path}: lines {min(window)} to {max(window)}: expected values of one kind under {name!r} in all lines, "
+            f"got others ({first_line(error)}); make them alike, such as all text."
         ) from error
 
 
