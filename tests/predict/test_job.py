@@ -176,7 +176,29 @@ def test_columns_of_the_same_name_and_the_same_file_are_refused(folder, table, c
     assert "expected another file than the input" in capsys.readouterr().err
     _, output = predict(folder, table)
     assert predict(folder, output, to="again.parquet")[0] == 2
-    assert "expected no columns of the names that are added, got ['confidence'," in capsys.readouterr().err
+    assert "..., which are added, got ['confidence'," in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["logit_other", "prob_other", "prediction", "abstain"])
+def test_columns_that_would_count_as_added_are_refused(folder, table, capsys, name):
+    frame = pd.read_parquet(table)
+    frame[name] = np.arange(50.0)
+    frame.to_parquet(table)
+    code, output = predict(folder, table, "--threshold", "0.5")
+    assert code == 2
+    assert (
+        f"expected no columns abstain, confidence, prediction, logit_... and prob_..., which are added, got ['{name}']"
+        in (capsys.readouterr().err)
+    )
+    assert not output.exists()
+
+
+def test_a_column_abstain_is_passed_through_where_none_is_added(folder, table):
+    frame = pd.read_parquet(table).assign(abstain="no")
+    frame.to_parquet(table)
+    code, output = predict(folder, table)
+    assert code == 0
+    assert pd.read_parquet(output)["abstain"].tolist() == ["no"] * 50
 
 
 def test_an_accuracy_that_no_threshold_reaches_is_refused(folder, table, tmp_path, capsys):

@@ -24,6 +24,8 @@ from textmix.options import PredictConfig
 from textmix.predict.classifier import Classifier, load_classifier
 from textmix.predict.tables import check_suffix, read_tables, writing
 from textmix.predictions import aligned, load
+from textmix.predictions.core import LOGIT
+from textmix.predictions.tables import PROBABILITY
 
 _WINDOW = 8192
 """Rows that are in memory at a time, and sorted by length among themselves."""
@@ -72,9 +74,9 @@ def predict_file(config: PredictConfig) -> Done:
         raise InputError(f"output: expected another file than the input, got {config.output!r} for both.")
     tables = read_tables(source, _WINDOW, config.encoding)
     first = next(tables)  # before the model is loaded: a file that can't be read is told at once
+    _check_columns(first, config)
     accelerator = start(TrainConfig(precision="fp32", threads=config.threads))
     classifier = load_classifier(config.model, config.max_length)
-    _check_columns(first, config, classifier)
     done = Done(threshold=config.threshold, max_length=classifier.max_length)
     if config.target_accuracy is not None:
         done.chosen = _find_threshold(config, classifier, config.target_accuracy)
@@ -88,19 +90,21 @@ def predict_file(config: PredictConfig) -> Done:
     return done
 
 
-def _check_columns(table: pa.Table, config: PredictConfig, classifier: Classifier) -> None:
+def _check_columns(table: pa.Table, config: PredictConfig) -> None:
     texts = [name for name in (config.text_column, config.text_pair_column) if name is not None]
     for name, key in zip(texts, ("text_column", "text_pair_column"), strict=False):
         if name not in table.column_names:
             raise InputError(f"{config.input}: expected a column {name!r} (--{key}), got {table.column_names}.")
-    taken = sorted({*_names(classifier)} & set(table.column_names))
+    added = {"prediction", "confidence"}
+    if config.threshold is not None or config.target_accuracy is not None:
+        added.add("abstain")
+    # Of other labels, too: to who reads the output they would be further classes.
+    taken = sorted(n for n in table.column_names if n in added or n.startswith((LOGIT, PROBABILITY)))
     if taken:
-        raise InputError(f"{config.input}: expected no columns of the names that are added, got {taken}; rename them.")
-
-
-def _names(classifier: Classifier) -> list[str]:
-    per_label = [f"{kind}_{name}" for kind in ("prob", "logit") for name in classifier.label_names]
-    return ["prediction", "confidence", *per_label, "abstain"]
+        raise InputError(
+            f"{config.input}: expected no columns {', '.join(sorted(added))}, {LOGIT}... and {PROBABILITY}..., which "
+            f"are added, got {taken}; rename them."
+        )
 
 
 def _predicted(
@@ -134,8 +138,8 @@ def _columns(logits: npt.NDArray[np.float32], names: tuple[str, ...], done: Done
     probabilities = softmax(logits.astype(np.float64), axis=1)
     confidence = probabilities.max(axis=1)
     columns: dict[str, object] = {"prediction": np.array(names)[logits.argmax(axis=1)], "confidence": confidence}
-    columns |= {f"prob_{name}": probabilities[:, k] for k, name in enumerate(names)}
-    columns |= {f"logit_{name}": logits[:, k] for k, name in enumerate(names)}
+    columns |= {PROBABILITY + name: probabilities[:, k] for k, name in enumerate(names)}
+    columns |= {LOGIT + name: logits[:, k] for k, name in enumerate(names)}
     if done.threshold is not None:
         columns["abstain"] = confidence < done.threshold
         done.abstained += int((confidence < done.threshold).sum())
