@@ -70,7 +70,7 @@ def small_predictions(seed):
 
 
 def test_there_is_something_to_test():
-    assert len(PYTHON) == 4
+    assert len(PYTHON) == 5
     assert len(SHELL) >= 8
 
 
@@ -138,9 +138,9 @@ def test_measuring_commands(place, topics, monkeypatch, capsys):
     assert "not distinguishable" in capsys.readouterr().out
 
 
-def test_python_blocks(place, topics, monkeypatch):
+def test_python_blocks(place, topics, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    own_loop, scaling, metrics, pipeline = PYTHON
+    own_loop, scaling, predicting, metrics, pipeline = PYTHON
     generator = torch.Generator().manual_seed(0)
     rows = [
         {
@@ -176,3 +176,5 @@ def test_python_blocks(place, topics, monkeypatch):
     exec(pipeline, namespace)
     (answer,) = namespace["classify"]("salt and butter")
     assert answer["label"] in {"cooking", "music", "sailing"}
+    exec(predicting.replace("runs/mixup", "runs/tweets-0"), {})
+    assert "rows are left to a human" in capsys.readouterr().out

@@ -8,6 +8,7 @@ from accelerate.utils import DistributedType
 
 from textmix.config import TrainConfig
 from textmix.engine import start
+from textmix.engine.launch import start_predicting
 from textmix.errors import InputError
 
 
@@ -78,6 +79,14 @@ def test_half_precision_on_a_cpu_is_refused(monkeypatch, asked):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "fp16")
     with pytest.raises(InputError, match=r"train.precision: expected fp32 or bf16 on a CPU, got fp16"):
         start(TrainConfig(precision=asked))
+
+
+@pytest.mark.parametrize("launcher", ["bf16", "fp16"])
+def test_predicting_is_in_float32_wherever_it_starts(monkeypatch, caplog, launcher):
+    caplog.set_level(logging.INFO, logger="textmix")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launcher)
+    start_predicting(1)
+    assert "1 thread(s) each, in fp32." in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["FSDP", "MEGATRON_LM"])

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from checkpoints_kit import checkpoint
 from scipy.special import softmax
 from topics_kit import topic_texts
@@ -11,7 +13,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from textmix.cli import main
 from textmix.export import bake
-from textmix.predict import job
+from textmix.options import PredictConfig
+from textmix.predict import job, predict_file
 from textmix.predictions import Predictions, save
 
 LABELS = ("cooking", "music", "sailing")
@@ -69,6 +72,24 @@ def test_every_row_gets_what_the_model_says_of_it_alone(folder, table, window, m
     np.testing.assert_allclose(result["confidence"], softmax(expected, axis=1).max(axis=1), atol=1e-5)
     assert "abstain" not in result
     assert "50 rows; 1 texts were cut at 64 tokens, 1 were empty" in capsys.readouterr().out
+
+
+@pytest.fixture
+def another_precision():
+    """Let accelerate, which chooses its precision once for a process, choose again; before and after."""
+    AcceleratorState._reset_state()
+    yield
+    AcceleratorState._reset_state()
+
+
+def test_a_process_that_trained_in_another_precision_predicts_in_float32(folder, table, another_precision):
+    accelerator = Accelerator(mixed_precision="bf16", cpu=True)
+    assert predict_file(PredictConfig(str(folder), str(table), str(table.parent / "out.parquet"), threads=1)).rows == 50
+    result = pd.read_parquet(table.parent / "out.parquet")
+    np.testing.assert_allclose(
+        result[[f"logit_{name}" for name in LABELS]], reference(folder / "model", TEXTS), atol=1e-5
+    )
+    assert accelerator.mixed_precision == "bf16"
 
 
 def test_files_below_the_home_folder(folder, table, monkeypatch):

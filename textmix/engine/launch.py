@@ -35,8 +35,31 @@ def start(config: TrainConfig, *, some_unused: bool = False) -> Accelerator:
     :raises InputError: accelerate was told to cut the model up between the processes, or the device has no such
         precision.
     """
-    _keep_memory()
     precision = _natural_precision() if config.precision == "auto" else _PRECISION[config.precision]
+    accelerator = _join(precision, config.threads, some_unused=some_unused)
+    if accelerator.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise InputError(
+            "train.precision: expected fp32 or bf16 on a CPU, got fp16, in which only GPUs train; choose one of them, "
+            "here or for accelerate."
+        )
+    _tell(accelerator, precision_of(accelerator))
+    return accelerator
+
+
+def start_predicting(threads: int | None) -> Accelerator:
+    """Join the other processes, choose the device, and set the number of threads; None takes all cores.
+
+    Predicting is in float32, in whichever precision accelerate was told to train, here or before in this process.
+
+    :raises InputError: accelerate was told to cut the model up between the processes.
+    """
+    accelerator = _join(None, threads, some_unused=False)
+    _tell(accelerator, "fp32")
+    return accelerator
+
+
+def _join(precision: str | None, threads: int | None, *, some_unused: bool) -> Accelerator:
+    _keep_memory()
     parallel = DistributedDataParallelKwargs(find_unused_parameters=some_unused)
     # The loss is divided as the loop says; without a plugin, a variable of the launcher's would divide it once more.
     undivided = GradientAccumulationPlugin(num_steps=1)
@@ -48,25 +71,23 @@ def start(config: TrainConfig, *, some_unused: bool = False) -> Accelerator:
             f"accelerate: expected one process or data parallelism, got {accelerator.distributed_type.value}, which "
             "cuts the model up; launch without it, or train with textmix.trainer.MixupTrainer."
         )
-    if accelerator.mixed_precision == "fp16" and accelerator.device.type == "cpu":
-        raise InputError(
-            "train.precision: expected fp32 or bf16 on a CPU, got fp16, in which only GPUs train; choose one of them, "
-            "here or for accelerate."
-        )
     # The launcher sets OMP_NUM_THREADS=1 without being asked, which would leave cores idle: decided here instead.
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    torch.set_num_threads(config.threads or max(1, usable_cores() // here))
+    torch.set_num_threads(threads or max(1, usable_cores() // here))
     if not accelerator.is_main_process:
         logging.getLogger("textmix").setLevel(logging.ERROR)  # one voice is enough
     transformers.utils.logging.disable_progress_bar()  # saving a model is no progress
+    return accelerator
+
+
+def _tell(accelerator: Accelerator, precision: str) -> None:
     logger.info(
         "%d process(es) on %s, %d thread(s) each, in %s.",
         accelerator.num_processes,
         accelerator.device,
         torch.get_num_threads(),
-        precision_of(accelerator),
+        precision,
     )
-    return accelerator
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from textmix.config import PACKAGED, Config, EvalConfig, ModelConfig, TrainConfig
+from textmix.config import PACKAGED, Config, EvalConfig, ModelConfig
 from textmix.data import TextExamples, load_splits
 from textmix.data.labels import check_labelled
 from textmix.data.parts import Part
@@ -18,7 +18,8 @@ from textmix.data.readers import Wanted
 from textmix.data.sources import read_source
 from textmix.data.tables import Table
 from textmix.data.text import text_examples
-from textmix.engine import predict, start
+from textmix.engine import predict
+from textmix.engine.launch import start_predicting
 from textmix.errors import InputError
 from textmix.evaluate.file import Evaluation, check_folder, measure
 from textmix.files import local_path
@@ -43,7 +44,7 @@ def evaluate_model(config: EvaluateModelConfig) -> Evaluation:
     name = f"{_name(config.model, 'model')}-on-{_name(config.data.path.removeprefix(PACKAGED), '')}"
     folder = local_path(config.output_dir) if config.output_dir is not None else Path(f"{name}-report")
     check_folder(folder, _PREDICTIONS)
-    accelerator = start(TrainConfig(precision="fp32", threads=config.threads))
+    accelerator = start_predicting(config.threads)
     classifier = load_classifier(config.model)
     sets: dict[str, Predictions] = {}
     facts: dict[str, object] = {"model": config.model, "data": config.data.path, "split": config.split}

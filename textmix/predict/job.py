@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from accelerate import Accelerator
 from scipy.special import softmax
 
-from textmix.config import TrainConfig
 from textmix.data import encoder
-from textmix.engine import predict_logits, start
+from textmix.engine import predict_logits
+from textmix.engine.launch import start_predicting
 from textmix.errors import InputError, RunError
 from textmix.export import baked_temperature
 from textmix.files import local_path
@@ -75,7 +75,7 @@ def predict_file(config: PredictConfig) -> Done:
     tables = read_tables(source, _WINDOW, config.encoding)
     first = next(tables)  # before the model is loaded: a file that can't be read is told at once
     _check_columns(first, config)
-    accelerator = start(TrainConfig(precision="fp32", threads=config.threads))
+    accelerator = start_predicting(config.threads)
     classifier = load_classifier(config.model, config.max_length)
     done = Done(threshold=config.threshold, max_length=classifier.max_length)
     if config.target_accuracy is not None:
