@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 
 import textmix
 from textmix.errors import InputError
-from textmix.files import local_path, replacing, write_text
+from textmix.files import check_file, local_path, replacing, write_text
 
 
 def test_a_tilde_is_the_home_folder(monkeypatch, tmp_path):
@@ -20,6 +21,19 @@ def test_no_option_becomes_a_path_without_it():
     sources = {path: path.read_text(encoding="utf-8") for path in Path(textmix.__file__).parent.rglob("*.py")}
     unexpanded = {str(path) for path, source in sources.items() if re.search(r"\bPath\((config|sweep)\.", source)}
     assert not unexpanded
+
+
+def test_what_is_no_file_is_told(tmp_path):
+    for path, got in ((tmp_path, "got a folder; name a file in it"), (tmp_path / "a", "found none")):
+        with pytest.raises(InputError, match=f"^{re.escape(str(path))}: expected a file of texts, {got}\\.$"):
+            check_file(path, "a file of texts")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(
+        InputError, match="pipe: expected a file of texts, got a pipe or a device; write it to a file first"
+    ):
+        check_file(tmp_path / "pipe", "a file of texts")
+    (tmp_path / "a").touch()
+    check_file(tmp_path / "a", "a file of texts")
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):

@@ -19,6 +19,20 @@ def local_path(path: str) -> Path:
         raise InputError(f"{path}: expected a path, got a home folder that is not there; write it out.") from error
 
 
+def check_file(path: Path, expected: str) -> None:
+    """Refuse what is no file.
+
+    :param expected: what is, for the message: "a file of predictions".
+    :raises InputError: nothing is there, or something else is.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: expected {expected}, got a folder; name a file in it.")
+    if not path.exists():
+        raise InputError(f"{path}: expected {expected}, found none.")
+    if not path.is_file():
+        raise InputError(f"{path}: expected {expected}, got a pipe or a device; write it to a file first.")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a name beside `path` to write to; the file takes the place of `path` once the body has succeeded.

@@ -180,7 +180,8 @@ def test_a_target_accuracy_finds_its_threshold_on_validation(folder, table, tmp_
         (["--batch_size", "0"], "batch_size: expected an integer >= 1, got 0"),
         (["--model", "/nothing/there"], "model: expected a Hub id or the folder of a classifier"),
         (["--output", "out.xlsx"], "output: expected one of .parquet, .csv, .tsv, .jsonl"),
-        (["--input", "nothing.csv"], "input: expected a file, found no 'nothing.csv'"),
+        (["--input", "nothing.csv"], "nothing.csv: expected a file of texts, found none"),
+        (["--input", "/dev/null"], "/dev/null: expected a file of texts, got a pipe or a device; write it to a file"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_sentence_and_leave_nothing(folder, table, options, message, capsys):

@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from textmix.errors import InputError, naming
-from textmix.files import replacing
+from textmix.files import check_file, replacing
 from textmix.predictions.delimited import read_batches, spans_rows
 from textmix.predictions.tables import first_line
 
@@ -28,8 +28,7 @@ def read_tables(path: Path, rows: int, encoding: str) -> Iterator[pa.Table]:
 
     :raises InputError: the file can't be read, or has no rows.
     """
-    if not path.is_file():
-        raise InputError(f"input: expected a file, found no {str(path)!r}.")
+    check_file(path, "a file of texts")
     check_suffix(path, "input")
     read = 0
     try:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from textmix.errors import InputError, naming
+from textmix.files import check_file
 from textmix.predictions.core import LOGIT, UNLABELLED, Predictions, rows
 from textmix.predictions.tables import PROBABILITY, read_table
 
@@ -34,8 +35,7 @@ def load(path: Path, *, source: Source = "logits", columns: Sequence[str] = (), 
     :param labelled: false for a set outside the classes; a `label` column is then not read.
     :raises InputError: the file can't be read, lacks a column, or holds rows that are no predictions.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file of predictions, found none.")
+    check_file(path, "a file of predictions")
     with naming(path):
         return _predictions(read_table(path, columns), source, columns, labelled=labelled)
 
