@@ -178,3 +178,21 @@ def test_the_interval_at_a_bound_is_where_a_likelihood_ratio_test_draws_the_line
     fitted = fit_temperature(logits, labels)
     excess = nll(apply_temperature(logits, fitted.high), labels) - nll(apply_temperature(logits, fitted.value), labels)
     assert 2 * len(labels) * excess == pytest.approx(chi2.ppf(0.95, 1), rel=1e-4)
+
+
+def test_a_separable_set_with_large_margins_is_called_so():
+    """Every probability is 0 or 1 in float64: nothing changes with the temperature until it is very hot."""
+    fitted = fit_temperature([[1000.0, 0.0], [0.0, 1000.0], [900.0, 0.0]], [0, 1, 0])
+    assert "separable" in fitted.reason
+    assert fitted.value == 0.01
+    assert "all equal" in fit_temperature([[2.0, 2.0], [5.0, 5.0]], [0, 1]).reason
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
+def test_a_masked_class_stays_masked_when_sharpened(kind):
+    lowest = float(np.finfo(np.float32).min)
+    logits = kind(np.array([[1.0, 2.0, lowest]], dtype=np.float32))
+    scaled = np.asarray(apply_temperature(logits, 0.5))
+    assert np.isfinite(scaled).all()
+    np.testing.assert_allclose(scaled[:, :2], [[2.0, 4.0]])
+    assert scaled[0, 2] == lowest

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from textmix.config import Config, DataConfig
 from textmix.config.bounds import check, check_choices, check_statistics
 from textmix.config.data import is_encoding
-from textmix.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,7 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         check_choices(self)
         check_statistics(self.bins, self.resamples)
-        if self.seed < 0:
-            raise InputError(f"seed: expected an integer >= 0, got {self.seed!r}.")
+        check(self.seed >= 0, "seed", "an integer >= 0", self.seed)
 
 
 @dataclass(frozen=True)
@@ -57,11 +55,9 @@ class CompareConfig:
     """Seed of the bootstrap."""
 
     def __post_init__(self) -> None:
-        if len(self.paths) < 2:
-            raise InputError(f"paths: expected two or more runs or files to compare, got {list(self.paths)}.")
+        check(len(self.paths) >= 2, "paths", "two or more runs or files to compare", list(self.paths))
         check_statistics(self.bins, self.resamples)
-        if self.seed < 0:
-            raise InputError(f"seed: expected an integer >= 0, got {self.seed!r}.")
+        check(self.seed >= 0, "seed", "an integer >= 0", self.seed)
 
 
 @dataclass(frozen=True)
@@ -105,17 +101,14 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         for key, value in (("threshold", self.threshold), ("target_accuracy", self.target_accuracy)):
-            if value is not None and not 0 <= value <= 1:
-                raise InputError(f"{key}: expected a share in [0, 1], got {value!r}.")
-        if self.threshold is not None and self.target_accuracy is not None:
-            raise InputError(f"threshold: expected none beside target_accuracy, got {self.threshold!r}.")
-        if self.validation is not None and self.target_accuracy is None:
-            raise InputError(f"validation: expected target_accuracy beside it, got {self.validation!r} alone.")
-        if not is_encoding(self.encoding):
-            raise InputError(f"encoding: expected one such as utf-8 or latin-1, got {self.encoding!r}.")
+            check(value is None or 0 <= value <= 1, key, "a share in [0, 1]", value)
+        alone = self.threshold is None or self.target_accuracy is None
+        check(alone, "threshold", "none beside target_accuracy", self.threshold)
+        beside = self.validation is None or self.target_accuracy is not None
+        check(beside, "validation", "target_accuracy beside it", self.validation)
+        check(is_encoding(self.encoding), "encoding", "one such as utf-8 or latin-1", self.encoding)
         for key in ("max_length", "batch_size", "threads"):
-            if vars(self)[key] is not None and vars(self)[key] < 1:
-                raise InputError(f"{key}: expected an integer >= 1, got {vars(self)[key]!r}.")
+            check(vars(self)[key] is None or vars(self)[key] >= 1, key, "an integer >= 1", vars(self)[key])
 
 
 @dataclass(frozen=True)
@@ -148,12 +141,10 @@ class EvaluateModelConfig:
     def __post_init__(self) -> None:
         check_statistics(self.bins, self.resamples)
         for key in ("batch_size", "threads"):
-            if vars(self)[key] is not None and vars(self)[key] < 1:
-                raise InputError(f"{key}: expected an integer >= 1, got {vars(self)[key]!r}.")
-        if self.seed < 0:
-            raise InputError(f"seed: expected an integer >= 0, got {self.seed!r}.")
-        if self.calibrate_split == self.split:
-            raise InputError(f"calibrate_split: expected another split than {self.split!r}, which is measured.")
+            check(vars(self)[key] is None or vars(self)[key] >= 1, key, "an integer >= 1", vars(self)[key])
+        check(self.seed >= 0, "seed", "an integer >= 0", self.seed)
+        other = self.calibrate_split != self.split
+        check(other, "calibrate_split", "another split than the one that is measured", self.calibrate_split)
 
 
 Overrides = dict[str, Any]

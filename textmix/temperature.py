@@ -58,6 +58,8 @@ class _Curve:
     slope: float
     curvature: float
     squared_slope: float
+    spread: float
+    """The largest gap between an example's logits."""
     n: int
 
 
@@ -95,10 +97,10 @@ def fit_temperature(
         raise InputError(f"bounds: expected 0 < lower <= 1 <= upper, got {bounds}.")
     start = _curve(validation_logits, validation_labels, 1.0)
     reason = _no_optimum(validation_logits, validation_labels, start, bounds)
-    if start.squared_slope == 0:
+    if start.spread == 0:
         return Temperature(1.0, coolest, hottest, level, start.n, start.nll, start.nll, reason)
     if reason:
-        value = coolest if start.slope < 0 else hottest
+        value = coolest if start.slope <= 0 else hottest
         end = _curve(validation_logits, validation_labels, 1 / value)
         low, high = _likelihood_interval(validation_logits, validation_labels, value, end, level, bounds)
         return Temperature(value, low, high, level, start.n, start.nll, end.nll, reason)
@@ -127,16 +129,22 @@ def apply_temperature(logits: Array, temperature: Temperature | float) -> Tensor
     if not 0 < value < inf:
         raise InputError(f"temperature: expected a finite number > 0, got {value}.")
     if isinstance(logits, Tensor):
-        return (logits.float() if logits.dtype in {torch.float16, torch.bfloat16} else logits) / value
+        wide = logits.float() if logits.dtype in {torch.float16, torch.bfloat16} else logits
+        # A class masked by the lowest number there is stays one: sharpened, it would be infinite.
+        return (wide / value).clamp(torch.finfo(wide.dtype).min, torch.finfo(wide.dtype).max)
     array = np.asarray(logits)
-    return (array.astype(np.float32) if array.dtype == np.float16 else array) / value
+    with np.errstate(over="ignore"):
+        scaled: npt.NDArray[np.floating] = (array.astype(np.float32) if array.dtype == np.float16 else array) / value
+    bounds = np.finfo(scaled.dtype)
+    return scaled.clip(bounds.min, bounds.max)
 
 
 def _curve(logits: Array, labels: Array, b: float) -> _Curve:
-    sums, n = torch.zeros(4, dtype=torch.float64), 0
+    sums, spread, n = torch.zeros(4, dtype=torch.float64), 0.0, 0
     for x, y in chunks(logits, labels):
         z = x.cpu().double()
         z = z - z.amax(1, keepdim=True)
+        spread = max(spread, -float(z.min()))
         own = z.gather(1, y.cpu()[:, None])[:, 0]
         weights = (b * z).exp_()
         total = weights.sum(1)
@@ -148,15 +156,15 @@ def _curve(logits: Array, labels: Array, b: float) -> _Curve:
     if n == 0:
         raise InputError("validation_logits: expected at least one example, got none.")
     nll, slope_mean, curvature, squared = (sums / n).tolist()
-    return _Curve(nll, slope_mean, curvature, squared, n)
+    return _Curve(nll, slope_mean, curvature, squared, spread, n)
 
 
 def _no_optimum(logits: Array, labels: Array, start: _Curve, bounds: tuple[float, float]) -> str:
     """Say in words why no temperature inside the bounds is best, or nothing."""
     coolest, hottest = bounds
-    if start.squared_slope == 0:
+    if start.spread == 0:
         return "the logits of each validation example are all equal, so that no temperature changes anything"
-    if start.slope < 0 and _curve(logits, labels, 1 / coolest).slope <= 0:
+    if start.slope <= 0 and _curve(logits, labels, 1 / coolest).slope <= 0:
         return (
             f"the validation set is (nearly) separable: its NLL still falls at the lower bound {coolest:g}; "
             "more validation examples are needed to fit a temperature"

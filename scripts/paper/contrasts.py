@@ -5,9 +5,9 @@ from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t
 
 from textmix.inference.pairing import align
+from textmix.inference.repeated import Part, half_width
 from textmix.inference.resample import replicate
 from textmix.metrics.examples import score_examples
 from textmix.ood import auroc
@@ -55,14 +55,9 @@ def contrast(observed: Values, resampled: Values, factors: tuple[float, float]) 
     """
     weights = np.array(factors)
     value = float(weights @ observed.mean(axis=1))
-    seeds = observed.shape[1]
-    over_examples = float((weights @ resampled.mean(axis=1)).var(ddof=1))
-    over_seeds = weights**2 * observed.var(axis=1, ddof=1) / seeds
-    total = over_examples + float(over_seeds.sum())
-    if total == 0:
-        return Estimate(value, value, value)
-    freedom = total**2 / (over_examples**2 / (resampled.shape[2] - 1) + float((over_seeds**2).sum()) / (seeds - 1))
-    half = float(t.isf((1 - LEVEL) / 2, freedom)) * sqrt(total)
+    over_examples = Part(float((weights @ resampled.mean(axis=1)).std(ddof=1)), resampled.shape[2] - 1)
+    over_seeds = np.abs(weights) * observed.std(axis=1, ddof=1) / sqrt(observed.shape[1])
+    half = half_width([over_examples, *(Part(error, observed.shape[1] - 1) for error in over_seeds)], LEVEL)
     return Estimate(value, value - half, value + half)
 
 

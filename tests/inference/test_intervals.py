@@ -67,6 +67,16 @@ def test_wilson_agrees_with_scipy_elementwise():
     assert np.isnan(wilson(0, 0)).all()
 
 
+def test_wilson_holds_the_share_itself():
+    """Rounding put it outside at no hits, and at hits alone, for a third of all counts."""
+    counts = np.arange(1, 2001)
+    for hits in (0 * counts, counts):
+        low, high = wilson(hits, counts)
+        assert ((low <= hits / counts) & (hits / counts <= high)).all()
+    assert wilson(0, 25)[0] == 0
+    assert wilson(25, 25)[1] == 1
+
+
 def test_bad_input_is_refused():
     with pytest.raises(InputError, match="at least 2 examples"):
         confidence_intervals([[1.0, 0.0]], [0])

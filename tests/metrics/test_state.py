@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from textmix.errors import InputError
 from textmix.metrics import CalibrationState
@@ -202,6 +203,12 @@ def test_only_its_own_sums_are_loaded(tmp_path):
     (tmp_path / "text").write_text("not a state")
     with pytest.raises(InputError, match="expected a saved CalibrationState"):
         CalibrationState.load(tmp_path / "text")
+
+
+def test_a_mode_that_there_is_not_is_not_loaded_as_another(tmp_path):
+    save_file(CalibrationState(10).sums, tmp_path / "state", metadata={"num_bins": "10", "mode": "Positive"})
+    with pytest.raises(InputError, match="mode"):
+        CalibrationState.load(tmp_path / "state")
 
 
 def test_states_of_different_kinds_do_not_merge():

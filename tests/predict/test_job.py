@@ -2,6 +2,8 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from accelerate import Accelerator
@@ -45,6 +47,17 @@ def predict(folder, table, *options, to="out.parquet"):
     code = main(["predict", "--model", str(folder), "--input", str(table), "--output", str(table.parent / to),
                  "--threads", "1", *options])  # fmt: skip
     return code, table.parent / to
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())], ids=str
+)
+def test_texts_of_every_type_are_read(folder, tmp_path, kind):
+    column = pa.chunked_array([pa.array(TEXTS[:3])]).cast(kind)
+    pq.write_table(pa.table({"text": column}), tmp_path / "in.parquet")
+    code, output = predict(folder, tmp_path / "in.parquet")
+    assert code == 0
+    assert pd.read_parquet(output)["text"].tolist() == TEXTS[:3]
 
 
 def reference(folder, texts, pairs=None):

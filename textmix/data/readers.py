@@ -202,7 +202,7 @@ def as_strings(batch: pa.RecordBatch, wanted: Wanted, where: str) -> pa.RecordBa
             columns[role] = label_strings(column, names, f"{where}: column {name!r}")
         elif role == "id":
             columns[role] = id_strings(column, where)
-        elif _is_text(column.type):
+        elif is_text(column.type):
             columns[role] = column.cast(pa.string())
         else:
             raise InputError(f"{where}: expected text in column {name!r}, got {column.type}.")
@@ -237,7 +237,8 @@ def declared_names(schema: pa.Schema, column: str, where: str) -> tuple[str, ...
     return tuple(map(str, feature.names)) if isinstance(feature, ClassLabel) else None
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether a column of this type holds texts, or nothing at all."""
     values = kind.value_type if pa.types.is_dictionary(kind) else kind
     return bool(pa.types.is_string(values) or pa.types.is_large_string(values) or pa.types.is_string_view(values)
                 or pa.types.is_null(values))  # fmt: skip

@@ -51,7 +51,7 @@ class Learner:
     class_weights: Tensor | None
     num_classes: int
     dropout: AbstractContextManager[object]
-    """Within what its dropout is drawn."""
+    """Context that the forward passes run in: our dropout, or nothing."""
 
 
 @dataclass(frozen=True)

@@ -114,9 +114,7 @@ def soft_against_dominant(
         figure = Figure(figsize=(WIDTH, (0.55 + 0.25 * len(methods)) * len(metrics)), layout="constrained")
         rows = figure.subplots(len(metrics), 1, squeeze=False)[:, 0]
         for axes, metric in zip(rows, metrics, strict=True):
-            for y, (values, style) in zip(
-                height, zip(methods.values(), _styles(len(methods)), strict=True), strict=True
-            ):
+            for y, values, style in zip(height, methods.values(), _styles(len(methods)), strict=True):
                 estimate, low, high = values[metric]
                 axes.errorbar(estimate, y, xerr=[[estimate - low], [high - estimate]], ecolor=INK, capsize=3,
                               color=style["color"], marker=style["marker"], markersize=7)  # fmt: skip

@@ -73,5 +73,5 @@ def _draw_bars(
 ) -> None:
     low, high = wilson(accuracy * n, n, LEVEL)
     axes.bar(confidence, accuracy, width=width, color=BLUE, alpha=0.75, linewidth=0)
-    spread = np.clip([accuracy - low, high - accuracy], 0, None)
+    spread = [accuracy - low, high - accuracy]
     axes.errorbar(confidence, accuracy, yerr=spread, fmt="none", color=INK, elinewidth=1, capsize=2)

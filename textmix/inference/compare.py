@@ -10,7 +10,7 @@ from scipy.stats import t
 from textmix.errors import InputError
 from textmix.inference.intervals import binned_error, check_level
 from textmix.inference.pairing import align
-from textmix.inference.repeated import MEANS, Part, between_runs, half_width
+from textmix.inference.repeated import MEANS, Part, between_runs, combined, half_width
 from textmix.inference.resample import BINNED, Replicates, replicate
 from textmix.metrics.examples import Examples, FloatArray, score_examples
 from textmix.predictions import Predictions
@@ -151,12 +151,13 @@ def _difference(observed: FloatArray, split: int, center: tuple[float, float], e
 
     :param observed: the metric of each run, those of a first. :param center: where the interval's middle may lie.
     """
-    half, spread, freedom = half_width([error, *between_runs(observed[:split]), *between_runs(observed[split:])], level)
+    parts = [error, *between_runs(observed[:split]), *between_runs(observed[split:])]
+    half, total = half_width(parts, level), combined(parts)
     mean_a, mean_b = float(observed[:split].mean()), float(observed[split:].mean())
     distance = max(center[0], -center[1], 0.0)
-    if spread == 0:
+    if total.error == 0:
         return Difference(mean_a, mean_b, mean_b - mean_a, *center, float(distance == 0))
-    p_value = float(2 * t.sf(distance / spread, freedom))
+    p_value = float(2 * t.sf(distance / total.error, total.freedom))
     return Difference(mean_a, mean_b, mean_b - mean_a, center[0] - half, center[1] + half, p_value)
 
 

@@ -85,7 +85,8 @@ def wilson(
     share = successes / count
     center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return np.maximum(center - half, 0), np.minimum(center + half, 1)
+    # At no hits, or hits alone, rounding would put the share itself outside by a hair.
+    return np.clip(center - half, 0, share), np.clip(center + half, share, 1)
 
 
 def binned_error(resampled: FloatArray, n: int, level: float) -> float:

@@ -25,7 +25,7 @@ class Part:
     """A part of a variance: its square root, and its degrees of freedom."""
 
     error: float
-    freedom: int
+    freedom: float
 
 
 def between_runs(observed: FloatArray) -> list[Part]:
@@ -38,17 +38,22 @@ def between_runs(observed: FloatArray) -> list[Part]:
     return [Part(float(observed.std(ddof=1)) / sqrt(len(observed)), len(observed) - 1)]
 
 
-def half_width(parts: Sequence[Part], level: float) -> tuple[float, float, float]:
-    """Return half the width of Student's interval, the standard error and Welch's degrees of freedom of a sum.
+def combined(parts: Sequence[Part]) -> Part:
+    """Return the standard error of a sum, and its degrees of freedom (Welch and Satterthwaite).
 
-    Variances add up, and the degrees of freedom are Welch and Satterthwaite's: (sum v)^2 / sum v^2 / f.
+    Variances add up, and the degrees of freedom are (sum v)^2 / sum v^2 / f.
     """
     variances = [part.error**2 for part in parts]
     total = sum(variances)
     if total == 0:
-        return 0.0, 0.0, inf
-    freedom = total**2 / sum(v**2 / part.freedom for v, part in zip(variances, parts, strict=True))
-    return float(t.isf((1 - level) / 2, freedom)) * sqrt(total), sqrt(total), freedom
+        return Part(0.0, inf)
+    return Part(sqrt(total), total**2 / sum(v**2 / part.freedom for v, part in zip(variances, parts, strict=True)))
+
+
+def half_width(parts: Sequence[Part], level: float) -> float:
+    """Return half the width of Student's interval of a sum whose variance has these parts."""
+    total = combined(parts)
+    return float(t.isf((1 - level) / 2, total.freedom)) * total.error if total.error > 0 else 0.0
 
 
 def method_intervals(
@@ -92,7 +97,7 @@ def _mean(runs: Sequence[Examples], metric: str, level: float) -> Interval:
     # Agresti and Coull's two hits and two misses: no mistake in 100 examples is not certainty.
     padded = np.append(of_examples, [1.0, 1.0, 0.0, 0.0]) if metric == "accuracy" else of_examples
     error = Part(float(padded.std(ddof=1)) / sqrt(len(padded)), len(padded) - 1)
-    half, _, _ = half_width([error, *between_runs(values.mean(1))], level)
+    half = half_width([error, *between_runs(values.mean(1))], level)
     mean, center = float(of_examples.mean()), float(padded.mean())
     return Interval(mean, max(center - half, 0.0), min(center + half, _CEILINGS.get(metric, 1.0)))
 
@@ -101,7 +106,7 @@ def _binned(runs: Sequence[Replicates], metric: str, level: float) -> Interval:
     observed = np.array([run.observed(metric) for run in runs])
     resampled = np.mean([run.resampled(metric) for run in runs], axis=0)
     n = int(runs[0].count.sum())
-    half, _, _ = half_width([Part(binned_error(resampled, n, level), n - 1), *between_runs(observed)], level)
+    half = half_width([Part(binned_error(resampled, n, level), n - 1), *between_runs(observed)], level)
     mean = float(observed.mean())
     least, most = (float(np.mean([run.bias(metric, shift=shift) for run in runs])) for shift in (-1.0, 1.0))
     return Interval(mean, min(max(mean - most - half, 0.0), mean), min(max(mean - least + half, mean), 1.0))

@@ -1,7 +1,7 @@
 """The core of the binned metrics: sums that merge by addition, over batches, files, machines and processes."""
 
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -136,7 +136,7 @@ class CalibrationState:
             num_bins, mode = int(metadata["num_bins"]), metadata["mode"]
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise InputError(f"{path}: expected a saved CalibrationState, got: {error}") from error
-        return cls(num_bins, "positive" if mode == "positive" else "top").load_sums(sums)
+        return cls(num_bins, cast("Mode", mode)).load_sums(sums)
 
     def _chunk_sums(self, examples: Examples) -> dict[str, Tensor]:
         bins = bin_index(examples.confidence, self.num_bins)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,8 +81,9 @@ def few_rows(example: Mapping[str, object], device: torch.device, pad: int | Non
         order = tensors["attention_mask"].sum(dim=1).argsort(stable=True)
     chosen = order[torch.linspace(0, size - 1, min(size, 6), device=device).long()]
     few = {name: rows[chosen] for name, rows in tensors.items()}
-    full = pad is not None and {"input_ids", "attention_mask"} <= few.keys() and bool(few["attention_mask"].all())
-    return _shortened(few, cast("int", pad)) if full else few
+    if pad is None or not {"input_ids", "attention_mask"} <= few.keys() or not few["attention_mask"].all():
+        return few
+    return _shortened(few, pad)
 
 
 def _shortened(batch: Mapping[str, Tensor], pad: int) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import torch
@@ -104,7 +105,7 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor]) -> Trace:
     calls: Trace = {}
     running: list[Call] = []
     numbers: dict[str, int] = {}
-    clock = iter(range(2**63))
+    clock = count()
 
     def begin(path: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         numbers[path] = numbers.get(path, -1) + 1

@@ -12,9 +12,10 @@ from accelerate import Accelerator
 from scipy.special import softmax
 
 from textmix.data import encoder
+from textmix.data.readers import is_text
 from textmix.engine import predict_logits
 from textmix.engine.launch import start_predicting
-from textmix.errors import InputError, RunError
+from textmix.errors import InputError, RunError, naming
 from textmix.export import baked_temperature
 from textmix.files import local_path
 from textmix.metrics.examples import score_examples
@@ -149,8 +150,7 @@ def _columns(logits: npt.NDArray[np.float32], names: tuple[str, ...], done: Done
 def _strings(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
     """Return a column of texts, empty where there is none."""
     column = table[name]
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+    if not is_text(column.type):
         raise InputError(f"{where}: expected text in column {name!r}, got {column.type}.")
     return pc.fill_null(column.cast(pa.string()), "")
 
@@ -169,10 +169,9 @@ def _find_threshold(config: PredictConfig, classifier: Classifier, target: float
         raise InputError(
             f"target_accuracy: expected validation predictions in {path}, found none; give them as --validation."
         )
-    try:
-        validation = aligned(load(path), classifier.label_names)
-    except InputError as error:
-        raise InputError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+    validation = load(path)
+    with naming(path):
+        validation = aligned(validation, classifier.label_names)
     logits = validation.logits
     if path.resolve() == saved:  # a run's predictions are raw, whatever was baked into its model since
         logits = logits / baked_temperature(classifier.model)

@@ -83,8 +83,8 @@ def open_text(path: Path, encoding: str, errors: str = "strict") -> Iterator[IO[
         yield text
 
 
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path) if _is_gzip(path) else path.open("rb")  # type: ignore[return-value]
+def _open(path: Path) -> gzip.GzipFile | io.BufferedReader:
+    return gzip.open(path) if _is_gzip(path) else path.open("rb")
 
 
 def _is_gzip(path: Path) -> bool:

@@ -79,7 +79,7 @@ def temperature(material: Material) -> Section | None:
     low, high = summary["temperature_interval"]
     said = [f"T = {summary['temperature']:.3f}, 95 % interval [{low:.3f}, {high:.3f}], fitted on validation."]
     if "temperature_reason" in summary:
-        said.append(f"This is a bound of the search, and not used: {summary['temperature_reason']}.")
+        said.append(f"This is not used: {summary['temperature_reason']}.")
     if "test_calibrated" in summary:
         said.append(temperature_effect(summary))
     return Section("Temperature", tuple(said))

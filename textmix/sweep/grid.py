@@ -127,7 +127,7 @@ def _refuse(settings: Mapping[str, Any], keys: Sequence[str], place: str) -> Non
 
 def _repetitions(
     sweep: SweepConfig,
-    cell: tuple[tuple[str, dict[str, Any]], ...],
+    cell: Cell,
     folder: Path,
     local: Mapping[str, str],
     parser: ArgumentParser,

@@ -27,14 +27,14 @@ Confidences = tuple[Sequence[FloatArray], Sequence[FloatArray]]
 
 
 @dataclass(frozen=True)
-class Precision:
+class Statistics:
     """Bins of ECE and OE, and the resamples behind each interval and null band."""
 
     num_bins: int
     resamples: int
 
 
-def measure(runs: Sequence[Predictions], first: Sequence[Predictions] | None, precision: Precision) -> dict[str, Any]:
+def measure(runs: Sequence[Predictions], first: Sequence[Predictions] | None, statistics: Statistics) -> dict[str, Any]:
     """Return means and intervals of every metric, the differences from the first method, and the null band of ECE.
 
     `debiased_ece` is ECE less what noise adds on average (folded normal, as in Kumar et al. 2019, arXiv 1909.10155);
@@ -42,12 +42,12 @@ def measure(runs: Sequence[Predictions], first: Sequence[Predictions] | None, pr
 
     :param runs: one Predictions a seed. :param first: those of the first method; None compares with none.
     """
-    fine = Precision(PAPER_BINS, precision.resamples)
-    of_all, of_paper = (method_intervals(runs, **asdict(each)) for each in (precision, fine))
+    fine = Statistics(PAPER_BINS, statistics.resamples)
+    of_all, of_paper = (method_intervals(runs, **asdict(each)) for each in (statistics, fine))
     intervals = {name: of_all[name] for name in METRICS} | {_PAPER[name]: of_paper[name] for name in _PAPER}
     means = {name: interval.estimate for name, interval in intervals.items()}
-    bands = [null_band(run.logits, run.labels, **asdict(precision))["ece"] for run in runs]
-    means["debiased_ece"] = means["ece"] - _noise(runs, precision)
+    bands = [null_band(run.logits, run.labels, **asdict(statistics))["ece"] for run in runs]
+    means["debiased_ece"] = means["ece"] - _noise(runs, statistics)
     means["excess_ece"] = means["ece"] - float(np.mean([band.mean for band in bands]))
     return {
         "means": means,
@@ -58,7 +58,7 @@ def measure(runs: Sequence[Predictions], first: Sequence[Predictions] | None, pr
             "inside": [band.low <= band.observed <= band.high for band in bands],
             "p_values": [band.p_value for band in bands],
         },
-        "differences": {} if first is None else _differences(runs, first, precision, fine),
+        "differences": {} if first is None else _differences(runs, first, statistics, fine),
     }
 
 
@@ -85,16 +85,16 @@ def measure_outside(runs: Confidences, first: Confidences | None) -> dict[str, A
     return numbers
 
 
-def _noise(runs: Sequence[Predictions], precision: Precision) -> float:
+def _noise(runs: Sequence[Predictions], statistics: Statistics) -> float:
     examples = [score_examples(run.logits, run.labels) for run in runs]
-    replicates = replicate(examples, precision.num_bins, precision.resamples, np.random.default_rng(0))
+    replicates = replicate(examples, statistics.num_bins, statistics.resamples, np.random.default_rng(0))
     return float(np.mean([run.bias("ece") for run in replicates]))
 
 
 def _differences(
-    runs: Sequence[Predictions], first: Sequence[Predictions], precision: Precision, fine: Precision
+    runs: Sequence[Predictions], first: Sequence[Predictions], statistics: Statistics, fine: Statistics
 ) -> dict[str, dict[str, float]]:
-    found = compare(first, runs, metrics=METRICS, **asdict(precision)).differences
+    found = compare(first, runs, metrics=METRICS, **asdict(statistics)).differences
     paper = compare(first, runs, metrics=tuple(_PAPER), **asdict(fine)).differences
     return {name: asdict(value) for name, value in {**found, **{_PAPER[k]: v for k, v in paper.items()}}.items()}
 
@@ -106,7 +106,7 @@ def _stacked(places: Sequence[tuple[FloatArray, FloatArray]]) -> tuple[FloatArra
 def _interval(*sides: FloatArray) -> dict[str, float]:
     """Return a mean over runs and its interval, from one or more sets of values (R, N) whose means are the same."""
     runs = sides[0].mean(1)
-    half, _, _ = half_width([*_over_examples([side.mean(0) for side in sides]), *between_runs(runs)], _LEVEL)
+    half = half_width([*_over_examples([side.mean(0) for side in sides]), *between_runs(runs)], _LEVEL)
     mean = float(runs.mean())
     return asdict(Interval(mean, max(mean - half, 0.0), min(mean + half, 1.0)))
 
@@ -115,7 +115,7 @@ def _difference(first: Sequence[FloatArray], other: Sequence[FloatArray]) -> dic
     """Return the difference of two such means, over the same examples, and its interval."""
     paired = [b.mean(0) - a.mean(0) for a, b in zip(first, other, strict=True)]
     parts = [*_over_examples(paired), *between_runs(first[0].mean(1)), *between_runs(other[0].mean(1))]
-    half, _, _ = half_width(parts, _LEVEL)
+    half = half_width(parts, _LEVEL)
     mean = float(paired[0].mean())
     return {"difference": mean, "low": max(mean - half, -1.0), "high": min(mean + half, 1.0)}
 

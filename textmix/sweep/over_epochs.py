@@ -39,5 +39,5 @@ def over_epochs(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 def _over_seeds(values: Sequence[float]) -> list[float]:
     runs = np.array(values)
-    half, _, _ = half_width(between_runs(runs), 0.95)
+    half = half_width(between_runs(runs), 0.95)
     return [float(runs.mean()), float(runs.mean() - half), float(runs.mean() + half)]

@@ -13,7 +13,7 @@ from textmix.ood import msp
 from textmix.options import SweepConfig
 from textmix.predictions import Predictions
 from textmix.sweep.grid import Run, fingerprint
-from textmix.sweep.measure import Precision, measure, measure_outside
+from textmix.sweep.measure import Statistics, measure, measure_outside
 from textmix.sweep.over_epochs import over_epochs
 from textmix.sweep.trained import Trained
 
@@ -36,14 +36,14 @@ def collect(sweep: SweepConfig, name: str, runs: Sequence[Run], finished: Sequen
 
     A row is a method on a data set with a model and a size, and names the seeds that are still to come.
     """
-    precision = Precision(sweep.bins, sweep.resamples)
+    statistics = Statistics(sweep.bins, sweep.resamples)
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
         groups.setdefault(run.group, []).append(run)
     done = {run.folder for run in finished}
     rows, versions, revisions = [], set(), set()
     for group in groups.values():
-        for row, trained in _rows(group, done, precision):
+        for row, trained in _rows(group, done, statistics):
             rows.append(row)
             versions |= {item for summary in trained.summaries for item in summary["versions"].items()}
             revisions |= {summary["git_revision"] for summary in trained.summaries} - {None}
@@ -91,7 +91,7 @@ def read_results(path: Path) -> dict[str, Any]:
     return results
 
 
-def _rows(group: Sequence[Run], done: set[Path], precision: Precision) -> Iterator[tuple[dict[str, Any], Trained]]:
+def _rows(group: Sequence[Run], done: set[Path], statistics: Statistics) -> Iterator[tuple[dict[str, Any], Trained]]:
     """Yield a row for each method of one data set, model and size that has a finished run, and its runs."""
     methods: dict[str, list[Run]] = {}
     for run in group:
@@ -103,23 +103,23 @@ def _rows(group: Sequence[Run], done: set[Path], precision: Precision) -> Iterat
             trained = Trained(finished)
             first = trained if planned[0].method == group[0].method else first
             try:
-                row = _row(planned, trained, first, precision)
+                row = _row(planned, trained, first, statistics)
             except InputError as error:  # a run from before the data changed
                 place = finished[0].folder.parent
                 raise InputError(f"{place}: {planned[0].method!r}, its seeds or beside the first: {error}") from error
             yield row, trained
 
 
-def _row(planned: Sequence[Run], trained: Trained, first: Trained | None, precision: Precision) -> dict[str, Any]:
+def _row(planned: Sequence[Run], trained: Trained, first: Trained | None, statistics: Statistics) -> dict[str, Any]:
     run, summaries = planned[0], trained.summaries
     against = first if first is not None and first is not trained and trained.comparable(first) else None
     raw, validation = (None, None) if against is None else (against.raw, against.validation)
 
     def measured(own: Sequence[Predictions], others: Sequence[Predictions] | None) -> dict[str, Any]:
-        entry = measure(own, others, precision)
+        entry = measure(own, others, statistics)
         if trained.temperatures:
             scaled = against.calibrated(others) if against is not None and others and against.temperatures else None
-            entry["calibrated"] = measure(trained.calibrated(own), scaled, precision)
+            entry["calibrated"] = measure(trained.calibrated(own), scaled, statistics)
         return entry
 
     return {
