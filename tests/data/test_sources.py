@@ -38,9 +38,10 @@ def test_a_folder_has_its_splits(tmp_path):
     }  # fmt: skip
 
 
-def test_shards_make_one_split(tmp_path):
-    folder(tmp_path, "train-00000-of-00002.csv", "train-00001-of-00002.csv")
-    assert len(read(tmp_path)["train"]) == 4
+@pytest.mark.parametrize("end", ["", "-0123456789abcdef"])
+def test_shards_make_one_split(tmp_path, end):
+    folder(tmp_path, f"train-00000-of-00002{end}.csv", f"train-00001-of-00002{end}.csv", f"test-0-of-1{end}.csv")
+    assert {role: len(table) for role, table in read(tmp_path).items()} == {"train": 4, "test": 2}
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "dev"])
@@ -73,6 +74,11 @@ def test_a_missing_split_is_an_error_where_it_was_asked_for():
         (["test.csv"], "expected a split 'train'"),
         (["train.csv", "train.csv.gz"], "expected one file for the split 'train'"),
         (["train.csv", "train-0-of-1.csv"], "expected one file for the split 'train'"),
+        (["train-0-of-1.csv", "train-0-of-1.tsv"], "or each of its shards once, got .*; remove those that do not"),
+        (["train-0-of-1.csv", "train-0-of-2.csv", "train-1-of-2.csv"], "or each of its shards once"),
+        (["train-1-of-1.csv", "train-0-of-1.csv"], "or each of its shards once"),
+        (["train-0-of-3.csv", "train-2-of-3.csv"], "all 3 shards of the split 'train', got 2 without number 1"),
+        (["train.csv", "test-1-of-2.csv"], "all 2 shards of the split 'test', got 1 without number 0"),
     ],
 )
 def test_bad_folders(tmp_path, names, message):

@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 WHOLE = "all"
 """Name of the one split of a source that has no splits of its own, and no train either."""
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_SHARD = re.compile(r"-\d+-of-\d+$")
+_SHARD = re.compile(r"-(\d+)-of-(\d+)(-[0-9a-f]{16})?$")
+"""End of a shard's name; what comes after its number on older sets of the Hub tells versions apart."""
 _OTHER_NAMES = {"validation": ("val", "valid", "dev")}
 
 
@@ -81,19 +82,42 @@ def _check_kind(file: Path) -> None:
 
 
 def files_of_splits(folder: Path) -> dict[str, list[Path]]:
-    """Return split -> its files: `train.csv`, or shards such as `train-00000-of-00002.parquet`."""
+    """Return split -> its files: `train.csv`, or shards such as `train-00000-of-00002.parquet`.
+
+    :raises InputError: there are none, or those of a split are not all of its shards, each once.
+    """
     files: dict[str, list[Path]] = {}
     for file in sorted(folder.iterdir()):
         if file.is_file() and file_kind(file) in KINDS:
-            files.setdefault(_SHARD.sub("", file.name.split(".")[0]), []).append(file)
+            files.setdefault(_SHARD.sub("", _stem(file)), []).append(file)
     if not files:
         raise InputError(f"{folder}: expected files such as train.csv and test.csv ({', '.join(KINDS)}), found none.")
     for split, parts in files.items():
-        if len(parts) != sum(_SHARD.search(part.name.split(".")[0]) is not None for part in parts) and len(parts) > 1:
-            raise InputError(
-                f"{folder}: expected one file for the split {split!r}, got {[part.name for part in parts]}."
-            )
+        _check_shards(folder, split, parts)
     return files
+
+
+def _stem(file: Path) -> str:
+    return file.name.split(".")[0]
+
+
+def _check_shards(folder: Path, split: str, files: list[Path]) -> None:
+    shards = [shard for file in files if (shard := _SHARD.search(_stem(file)))]
+    if not shards and len(files) == 1:
+        return
+    numbers, totals = {int(shard[1]) for shard in shards}, {int(shard[2]) for shard in shards}
+    total = max(totals, default=0)
+    if len(numbers) < len(files) or len(totals) != 1 or len(numbers) > total:
+        raise InputError(
+            f"{folder}: expected one file for the split {split!r}, or each of its shards once, got "
+            f"{[file.name for file in files[:5]]}; remove those that do not belong to it."
+        )
+    missing = next((number for number in range(total) if number not in numbers), None)
+    if missing is not None:
+        raise InputError(
+            f"{folder}: expected all {total} shards of the split {split!r}, got {len(files)} without number {missing}, "
+            f"counted from 0; download it again."
+        )
 
 
 def load_hub(path: str, data: DataConfig) -> dict[str, Dataset]:
