@@ -44,6 +44,17 @@ def test_shards_make_one_split(tmp_path, end):
     assert {role: len(table) for role, table in read(tmp_path).items()} == {"train": 4, "test": 2}
 
 
+def test_a_copy_of_a_set_on_the_hub(tmp_path):
+    (tmp_path / "dataset_infos.json").write_text("{}")
+    folder(tmp_path / "data", "train-00000-of-00001.csv", "test-00000-of-00001.csv")
+    assert list(read(tmp_path)) == ["train", "test"]
+    assert [table.split for table in read(folder(tmp_path, "train.csv")).values()] == ["train"]
+
+
+def test_hidden_files_are_no_examples(tmp_path):
+    assert list(read(folder(tmp_path, "train.csv", "._train.csv", ".test.csv"))) == ["train"]
+
+
 @pytest.mark.parametrize("name", ["val", "valid", "dev"])
 def test_other_names_of_validation_are_found_and_told(tmp_path, name, caplog):
     folder(tmp_path, "train.csv", f"{name}.csv")

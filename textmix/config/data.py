@@ -11,8 +11,8 @@ class DataConfig:
     """Where the examples come from and how they are read."""
 
     path: str = "packaged:tweets"
-    """Hub id; file (csv, tsv, json, jsonl, parquet); folder holding train.*, validation.*, test.*; or packaged corpus
-    (packaged:tweets, packaged:bbc)."""
+    """Hub id; file (csv, tsv, json, jsonl, parquet); folder holding train.*, validation.*, test.*, as such or in a
+    folder data, as copies of Hub data sets have it; or packaged corpus (packaged:tweets, packaged:bbc)."""
     subset: str | None = None
     """Configuration name of a Hub data set that has several."""
     revision: str | None = None

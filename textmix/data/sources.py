@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from datasets import Dataset, load_dataset
+from datasets.data_files import FILES_TO_IGNORE
 
 from textmix.config import PACKAGED, DataConfig
 from textmix.data.corpora import read_corpus
@@ -81,15 +82,25 @@ def _check_kind(file: Path) -> None:
         )
 
 
+def data_files(folder: Path) -> list[Path]:
+    """Return the files of examples in a folder, sorted; where it has none, those in its folder `data`, in which the Hub
+    keeps them. Hidden files, which systems write beside others, are no examples, nor are descriptions of a set.
+    """
+    for place in (folder, folder / "data"):
+        files = sorted(file for file in place.glob("[!.]*") if file.is_file() and file_kind(file) in KINDS)
+        if found := [file for file in files if file.name not in FILES_TO_IGNORE]:
+            return found
+    return []
+
+
 def files_of_splits(folder: Path) -> dict[str, list[Path]]:
-    """Return split -> its files: `train.csv`, or shards such as `train-00000-of-00002.parquet`.
+    """Return split -> its :func:`data_files`: `train.csv`, or shards such as `train-00000-of-00002.parquet`.
 
     :raises InputError: there are none, or those of a split are not all of its shards, each once.
     """
     files: dict[str, list[Path]] = {}
-    for file in sorted(folder.iterdir()):
-        if file.is_file() and file_kind(file) in KINDS:
-            files.setdefault(_SHARD.sub("", _stem(file)), []).append(file)
+    for file in data_files(folder):
+        files.setdefault(_SHARD.sub("", _stem(file)), []).append(file)
     if not files:
         raise InputError(f"{folder}: expected files such as train.csv and test.csv ({', '.join(KINDS)}), found none.")
     for split, parts in files.items():

@@ -84,6 +84,13 @@ def test_a_folder_of_classes_is_all_train(tmp_path):
     assert splits.test is None
 
 
+def test_hidden_files_are_no_images(pictures):
+    for name in ("._000.png", ".copies/001.png"):
+        (pictures / "train" / "cat" / name).parent.mkdir(exist_ok=True)
+        (pictures / "train" / "cat" / name).write_text("x")
+    assert len(load_image_splits(config(pictures)).train) == 45
+
+
 def test_statistics_come_from_train_alone(pictures):
     splits = load_image_splits(config(pictures))
     pixels = splits.train.batch(np.arange(45))["pixel_values"].double() / 255
@@ -150,10 +157,13 @@ def test_grey_palette_and_transparent_images_become_rgb(tmp_path):
     assert torch.equal(pixels[:, 0], pixels[:, 2])
 
 
-def test_parquet_with_declared_classes(tmp_path):
+@pytest.mark.parametrize("inside", ["", "data"])
+def test_parquet_with_declared_classes(tmp_path, inside):
     images = [encoded(picture(i)) for i in range(40)]
-    write_parquet(tmp_path / "train.parquet", images, [i % 2 for i in range(40)], ["dog", "cat"])
-    write_parquet(tmp_path / "test.parquet", images[:3], [0, 1, 1], ["dog", "cat"])
+    (tmp_path / inside).mkdir(exist_ok=True)
+    write_parquet(tmp_path / inside / "train.parquet", images, [i % 2 for i in range(40)], ["dog", "cat"])
+    write_parquet(tmp_path / inside / "test.parquet", images[:3], [0, 1, 1], ["dog", "cat"])
+    (tmp_path / inside / "._test.parquet").write_text("x")
     splits = load_image_splits(config(tmp_path, image_column="img"))
     assert splits.label_names == ("dog", "cat")
     assert splits.test.ids[1] == "test-1"

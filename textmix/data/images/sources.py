@@ -16,7 +16,7 @@ from PIL import Image
 from textmix.config import PACKAGED, DataConfig
 from textmix.data.labels import label_strings
 from textmix.data.readers import LABEL_NAMES, declared_names, file_kind, id_strings
-from textmix.data.sources import WHOLE, choose_splits, files_of_splits, is_local, load_hub
+from textmix.data.sources import WHOLE, choose_splits, data_files, files_of_splits, is_local, load_hub
 from textmix.data.tables import Table, keep
 from textmix.errors import InputError
 from textmix.files import local_path
@@ -75,7 +75,7 @@ def read_images(path: str, data: DataConfig, *, labelled: bool = True) -> dict[s
     if local.exists() and (data.subset or data.revision):
         raise InputError(f"data.subset and data.revision: expected null for the file or folder {path!r}.")
     wanted = Columns(data.image_column, data.label_column) if labelled else Columns(None, None)
-    if local.is_dir() and any(file_kind(file) == ".parquet" for file in local.iterdir()):
+    if local.is_dir() and any(file_kind(file) == ".parquet" for file in data_files(local)):
         files = files_of_splits(local)
         return {
             role: _parquet(name, files[name], wanted) for role, name in choose_splits(list(files), data, path).items()
@@ -194,8 +194,14 @@ def _inside(folder: Path) -> list[Path]:
 
 def _folder(folder: Path, split: str) -> Table:
     suffixes = Image.registered_extensions()
-    files = {inside.name: sorted(f for f in inside.rglob("*") if f.suffix.lower() in suffixes)
-             for inside in _inside(folder)}  # fmt: skip
+    files = {
+        inside.name: sorted(
+            file
+            for file in inside.rglob("*")
+            if file.suffix.lower() in suffixes and "/." not in file.relative_to(folder).as_posix()
+        )
+        for inside in _inside(folder)
+    }
     if not files:
         raise InputError(f"{folder}: expected one folder of images for each class, found none.")
     empty = [name for name, found in files.items() if not found]
