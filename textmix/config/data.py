@@ -12,7 +12,8 @@ class DataConfig:
 
     path: str = "packaged:tweets"
     """Hub id; file (csv, tsv, json, jsonl, parquet); folder holding train.*, validation.*, test.*, as such or in a
-    folder data, as copies of Hub data sets have it; or packaged corpus (packaged:tweets, packaged:bbc)."""
+    folder data, as copies of Hub data sets have it; data set written by save_to_disk; or packaged corpus
+    (packaged:tweets, packaged:bbc)."""
     subset: str | None = None
     """Configuration name of a Hub data set that has several."""
     revision: str | None = None

@@ -21,6 +21,12 @@ def content_key(path: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
+def stamp(path: Path) -> tuple[str, int, int]:
+    """Return what changes when a file does: to read all of a large set for a digest would take minutes every time."""
+    stat = path.stat()
+    return str(path.resolve()), stat.st_size, stat.st_mtime_ns
+
+
 def cached(key: tuple[object, ...], write: Callable[[Path], None]) -> Path:
     """Return the folder that ``write(folder)`` fills, filling it only the first time `key` is asked for.
 

@@ -1,18 +1,22 @@
-"""From `data.path` to tables: a Hub id, a file, a folder of splits or a packaged corpus."""
+"""From `data.path` to tables: a Hub id, a file, a folder of splits, a saved data set or a packaged corpus."""
 
 import logging
 import re
 from pathlib import Path
 
-from datasets import Dataset, load_dataset
+import pyarrow as pa
+from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets.config import DATASET_INFO_FILENAME, DATASET_STATE_JSON_FILENAME, DATASETDICT_JSON_FILENAME
 from datasets.data_files import FILES_TO_IGNORE
 
 from textmix.config import PACKAGED, DataConfig
+from textmix.data.cache import stamp
 from textmix.data.corpora import read_corpus
-from textmix.data.readers import KINDS, Wanted, as_strings, file_kind
+from textmix.data.readers import KINDS, Batches, Wanted, as_strings, file_kind
 from textmix.data.tables import Table, keep, read_files
 from textmix.errors import InputError
 from textmix.files import local_path
+from textmix.predictions.tables import first_line
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +31,7 @@ _OTHER_NAMES = {"validation": ("val", "valid", "dev")}
 def read_source(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]:
     """Read the splits of the source `path`: those called as `data` says, as far as they are there.
 
-    :return: role (train, validation, test) -> table; a single file is all train, a packaged corpus is :data:`WHOLE`.
+    :return: role (train, validation, test) -> table; what has no splits is all train, a packaged corpus :data:`WHOLE`.
     :raises InputError: the source is missing, can't be read, or has no training split.
     """
     if path.startswith(PACKAGED):
@@ -35,6 +39,8 @@ def read_source(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]
     local = local_path(path)
     if local.exists() and (data.subset or data.revision):
         raise InputError(f"data.subset and data.revision: expected null for the file or folder {path!r}.")
+    if is_saved(local):
+        return _read_set(path, data, wanted)
     if local.is_dir():
         files = files_of_splits(local)
         splits = choose_splits(list(files), data, path)
@@ -48,7 +54,7 @@ def read_source(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]
         raise InputError("data.path: expected a file, a folder or a Hub id, got a URL; download it first.")
     if is_local(path):
         raise InputError(f"data.path: expected a file, a folder or a Hub id, found no {path!r}.")
-    return _read_hub(path, data, wanted)
+    return _read_set(path, data, wanted)
 
 
 def choose_splits(names: list[str], data: DataConfig, where: str) -> dict[str, str]:
@@ -131,26 +137,59 @@ def _check_shards(folder: Path, split: str, files: list[Path]) -> None:
         )
 
 
-def load_hub(path: str, data: DataConfig) -> dict[str, Dataset]:
-    """Return role -> rows of a data set on the Hub.
+def is_saved(folder: Path) -> bool:
+    """Return whether `folder` holds what `save_to_disk` of the package datasets wrote, with splits or without."""
+    splits, *rows = DATASETDICT_JSON_FILENAME, DATASET_STATE_JSON_FILENAME, DATASET_INFO_FILENAME
+    return (folder / splits).is_file() or all((folder / name).is_file() for name in rows)
+
+
+def load_set(path: str, data: DataConfig) -> dict[str, tuple[str, Dataset]]:
+    """Return role -> name and rows of a split of a data set, which is saved at `path` or on the Hub; what has no splits
+    is all train.
 
     :raises InputError: it can't be loaded, or has no training split.
     """
+    loaded = _load_saved(path) if is_saved(local_path(path)) else _load_hub(path, data)
+    if isinstance(loaded, Dataset):
+        return {"train": ("train", loaded)}
+    return {role: (name, loaded[name]) for role, name in choose_splits(list(loaded), data, path).items()}
+
+
+def _load_saved(path: str) -> Dataset | DatasetDict:
     try:
-        loaded = load_dataset(path, name=data.subset, revision=data.revision)
+        return load_from_disk(local_path(path), keep_in_memory=False)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        reason = first_line(error)
+        raise InputError(f"{path}: can't be read ({reason}); save it again, with rows in every split.") from error
+
+
+def _load_hub(path: str, data: DataConfig) -> DatasetDict:
+    try:
+        return load_dataset(path, name=data.subset, revision=data.revision)
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(
             f"data.path: {path!r} is no file here and could not be loaded from the Hub: {reason}"
         ) from error
-    return {role: loaded[name] for role, name in choose_splits(list(loaded), data, path).items()}
 
 
-def _read_hub(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]:
-    return {role: _hub_table(path, str(rows.split), rows, wanted) for role, rows in load_hub(path, data).items()}
+def rows_key(rows: Dataset) -> tuple[object, ...]:
+    """Return what changes when rows do: their fingerprint says how they were made, but not from which files."""
+    return rows._fingerprint, *(stamp(Path(file["filename"])) for file in rows.cache_files)
 
 
-def _hub_table(path: str, split: str, rows: Dataset, wanted: Wanted) -> Table:
-    name = f"{path}[{split}]"
-    pieces = rows.data.table.to_batches()
-    return keep(name, split, (rows._fingerprint, wanted), lambda: (as_strings(piece, wanted, name) for piece in pieces))
+def _read_set(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]:
+    return {role: _table_of(f"{path}[{split}]", split, rows, wanted)
+            for role, (split, rows) in load_set(path, data).items()}  # fmt: skip
+
+
+def _table_of(name: str, split: str, rows: Dataset, wanted: Wanted) -> Table:
+    return keep(name, split, (rows_key(rows), wanted), lambda: _pieces(name, rows, wanted))
+
+
+def _pieces(name: str, rows: Dataset, wanted: Wanted) -> Batches:
+    try:
+        for piece in rows.data.table.to_batches():
+            yield as_strings(piece, wanted, name)
+    except pa.ArrowException as error:
+        raise InputError(f"{name}: can't be read ({first_line(error)}); write it again.") from error

@@ -1,4 +1,4 @@
-"""From `data.path` to tables of images: a Hub id, parquet files, a folder of images or a packaged corpus."""
+"""From `data.path` to tables of images: a Hub id, a saved data set, parquet files, a folder or packaged digits."""
 
 import hashlib
 import io
@@ -11,12 +11,23 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets import Dataset
 from PIL import Image
 
 from textmix.config import PACKAGED, DataConfig
+from textmix.data.cache import stamp
 from textmix.data.labels import label_strings
 from textmix.data.readers import LABEL_NAMES, declared_names, file_kind, id_strings
-from textmix.data.sources import WHOLE, choose_splits, data_files, files_of_splits, is_local, load_hub
+from textmix.data.sources import (
+    WHOLE,
+    choose_splits,
+    data_files,
+    files_of_splits,
+    is_local,
+    is_saved,
+    load_set,
+    rows_key,
+)
 from textmix.data.tables import Table, keep
 from textmix.errors import InputError
 from textmix.files import local_path
@@ -64,7 +75,7 @@ def read_images(path: str, data: DataConfig, *, labelled: bool = True) -> dict[s
 
     :param labelled: False leaves the labels, whatever they are, unread.
     :return: role (train, validation, test) -> table with the columns image (:data:`IMAGE`), label and id as far as they
-        are there; a single file is all train, a packaged corpus is :data:`textmix.data.sources.WHOLE`.
+        are there; what has no splits is all train, a packaged corpus is :data:`textmix.data.sources.WHOLE`.
     :raises InputError: the source is missing, can't be read, or has no training split.
     """
     if path.startswith(PACKAGED):
@@ -75,6 +86,8 @@ def read_images(path: str, data: DataConfig, *, labelled: bool = True) -> dict[s
     if local.exists() and (data.subset or data.revision):
         raise InputError(f"data.subset and data.revision: expected null for the file or folder {path!r}.")
     wanted = Columns(data.image_column, data.label_column) if labelled else Columns(None, None)
+    if is_saved(local):
+        return _read_set(path, data, wanted)
     if local.is_dir() and any(file_kind(file) == ".parquet" for file in data_files(local)):
         files = files_of_splits(local)
         return {
@@ -86,8 +99,7 @@ def read_images(path: str, data: DataConfig, *, labelled: bool = True) -> dict[s
         return {"train": _parquet("train", [local], wanted)}
     if is_local(path):
         raise InputError(f"data.path: expected a parquet file, a folder of images or a Hub id, found no {path!r}.")
-    return {role: _in_memory(path, str(rows.split), rows._fingerprint, rows.data.table.to_batches(), wanted)
-            for role, rows in load_hub(path, data).items()}  # fmt: skip
+    return _read_set(path, data, wanted)
 
 
 def _digits() -> Table:
@@ -128,17 +140,22 @@ def _parquet(split: str, files: list[Path], wanted: Columns) -> Table:
                     yield _columns(batch, wanted, str(file))
 
     try:
-        return keep(str(files[0]), split, ("images", wanted, *map(_stamp, files)), batches)
+        return keep(str(files[0]), split, ("images", wanted, *map(stamp, files)), batches)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{files[0]}: can't be read ({first_line(error)}); write it again.") from error
 
 
-def _in_memory(path: str, split: str, fingerprint: str, batches: list[pa.RecordBatch], wanted: Columns) -> Table:
+def _read_set(path: str, data: DataConfig, wanted: Columns) -> dict[str, Table]:
+    return {role: _in_place(f"{path}[{split}]", split, rows, wanted)
+            for role, (split, rows) in load_set(path, data).items()}  # fmt: skip
+
+
+def _in_place(name: str, split: str, rows: Dataset, wanted: Columns) -> Table:
     """Take a data set that is mapped from disk already, without another copy."""
-    name = f"{path}[{split}]"
-    columns = pa.Table.from_batches([_columns(batch, wanted, name) for batch in batches])
+    columns = pa.Table.from_batches([_columns(batch, wanted, name) for batch in rows.data.table.to_batches()])
     declared = (columns.schema.metadata or {}).get(LABEL_NAMES)
-    return Table(name, split, fingerprint, columns, None if declared is None else tuple(json.loads(declared)))
+    key = hashlib.blake2b(repr(rows_key(rows)).encode()).hexdigest()
+    return Table(name, split, key, columns, None if declared is None else tuple(json.loads(declared)))
 
 
 def _columns(batch: pa.RecordBatch, wanted: Columns, where: str) -> pa.RecordBatch:
@@ -217,11 +234,5 @@ def _folder(folder: Path, split: str) -> Table:
         "label": pa.array([name for _, name in rows], pa.string()),
         "id": pa.array([file.relative_to(folder.parent).as_posix() for file, _ in rows], pa.string()),
     })  # fmt: skip
-    stamps = [_stamp(file) for file, _ in rows]
+    stamps = [stamp(file) for file, _ in rows]
     return Table(str(folder), split, hashlib.blake2b(repr(stamps).encode()).hexdigest(), columns, None)
-
-
-def _stamp(file: Path) -> tuple[str, int, int]:
-    """Return what changes when a file does: to read all of a large set for a digest would take minutes every time."""
-    stat = file.stat()
-    return str(file.resolve()), stat.st_size, stat.st_mtime_ns
