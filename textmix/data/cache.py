@@ -21,9 +21,12 @@ def content_key(path: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
-def stamp(path: Path) -> tuple[str, int, int]:
+def stamp(path: Path) -> tuple[object, ...]:
     """Return what changes when a file does: to read all of a large set for a digest would take minutes every time."""
-    stat = path.stat()
+    try:
+        stat = path.stat()
+    except OSError:  # told by whoever reads it
+        return (str(path),)
     return str(path.resolve()), stat.st_size, stat.st_mtime_ns
 
 

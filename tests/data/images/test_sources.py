@@ -2,10 +2,14 @@ import io
 
 import datasets
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 from PIL import Image
 
 from textmix.config import Config, DataConfig, ModelConfig
 from textmix.data.images import load_image_splits
+from textmix.errors import InputError
 
 
 def png(grey):
@@ -52,3 +56,38 @@ def test_a_data_set_that_is_saved_again_is_looked_at_again(tmp_path):
         rows = datasets.Dataset.from_dict({"image": [str(tmp_path / "x.png")] * 20, "label": ["a", "b"] * 10})
         rows.cast_column("image", datasets.Image()).save_to_disk(tmp_path / "set")
         assert shades(load(tmp_path / "set").train) == [grey]
+
+
+def test_every_column_of_images_has_its_own_pixels(tmp_path):
+    rows_of(front=[10] * 20, back=[200] * 20).save_to_disk(tmp_path)
+    for column, grey in (("front", 10), ("back", 200), ("front", 10)):
+        assert shades(load(tmp_path, image_column=column).train) == [grey]
+
+
+def write_paths(path, images):
+    """Write a parquet file that names the files of its images, and does not hold them."""
+    paths = pa.array([{"bytes": None, "path": str(image)} for image in images])
+    pq.write_table(pa.table({"image": paths, "label": ["ab"[i % 2] for i in range(len(images))]}), path)
+    return path
+
+
+def test_images_that_a_parquet_file_only_names_are_looked_at_again_when_they_change(tmp_path):
+    image = tmp_path / "x.png"
+    file = write_paths(tmp_path / "train.parquet", [image] * 20)
+    for grey in (10, 200):
+        image.write_bytes(png(grey)["bytes"])
+        assert shades(load(file).train) == [grey]
+    image.unlink()
+    with pytest.raises(InputError, match=r"expected images, got 18 that can't be read"):
+        load(file)
+    image.write_bytes(png(30)["bytes"])
+    assert shades(load(file).train) == [30]
+
+
+def test_a_link_to_an_image_that_is_gone(tmp_path):
+    for i in range(20):
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        (tmp_path / "ab"[i % 2] / f"{i}.png").write_bytes(png(i)["bytes"])
+    (tmp_path / "a" / "gone.png").symlink_to("nowhere.png")
+    with pytest.raises(InputError, match=r"gone\.png: can't be read \(No such file or directory\), as 1 of"):
+        load(tmp_path, validation_fraction=0.05)

@@ -4,12 +4,13 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datasets import Dataset
 from PIL import Image
@@ -78,6 +79,11 @@ def read_images(path: str, data: DataConfig, *, labelled: bool = True) -> dict[s
         are there; what has no splits is all train, a packaged corpus is :data:`textmix.data.sources.WHOLE`.
     :raises InputError: the source is missing, can't be read, or has no training split.
     """
+    wanted = Columns(data.image_column, data.label_column) if labelled else Columns(None, None)
+    return {role: _dated(table) for role, table in _read(path, data, wanted).items()}
+
+
+def _read(path: str, data: DataConfig, wanted: Columns) -> dict[str, Table]:
     if path.startswith(PACKAGED):
         if path != DIGITS:
             raise InputError(f"data.path: expected {DIGITS} for images, got {path!r}.")
@@ -85,7 +91,6 @@ def read_images(path: str, data: DataConfig, *, labelled: bool = True) -> dict[s
     local = local_path(path)
     if local.exists() and (data.subset or data.revision):
         raise InputError(f"data.subset and data.revision: expected null for the file or folder {path!r}.")
-    wanted = Columns(data.image_column, data.label_column) if labelled else Columns(None, None)
     if is_saved(local):
         return _read_set(path, data, wanted)
     if local.is_dir() and any(file_kind(file) == ".parquet" for file in data_files(local)):
@@ -154,7 +159,7 @@ def _in_place(name: str, split: str, rows: Dataset, wanted: Columns) -> Table:
     """Take a data set that is mapped from disk already, without another copy."""
     columns = pa.Table.from_batches([_columns(batch, wanted, name) for batch in rows.data.table.to_batches()])
     declared = (columns.schema.metadata or {}).get(LABEL_NAMES)
-    key = hashlib.blake2b(repr(rows_key(rows)).encode()).hexdigest()
+    key = _digest(rows_key(rows), wanted)
     return Table(name, split, key, columns, None if declared is None else tuple(json.loads(declared)))
 
 
@@ -234,5 +239,16 @@ def _folder(folder: Path, split: str) -> Table:
         "label": pa.array([name for _, name in rows], pa.string()),
         "id": pa.array([file.relative_to(folder.parent).as_posix() for file, _ in rows], pa.string()),
     })  # fmt: skip
-    stamps = [stamp(file) for file, _ in rows]
-    return Table(str(folder), split, hashlib.blake2b(repr(stamps).encode()).hexdigest(), columns, None)
+    return Table(str(folder), split, "a folder of images", columns, None)
+
+
+def _dated(table: Table) -> Table:
+    """Return a table under a key that changes also when the files do that it names without holding their bytes."""
+    images = table.columns["image"]
+    outside = images.filter(pc.is_null(pc.struct_field(images, "bytes")))
+    paths = pc.struct_field(outside, "path").drop_null().to_pylist()
+    return replace(table, key=_digest(table.key, [stamp(Path(path)) for path in paths]))
+
+
+def _digest(*content: object) -> str:
+    return hashlib.blake2b(repr(content).encode()).hexdigest()
