@@ -118,6 +118,23 @@ def test_tokenised_once(monkeypatch):
         text_examples(part, tokenizer, 6)
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_tokenizers_of_one_vocabulary_keep_the_arrays_their_models_take(order):
+    """As those of BERT and DistilBERT do, of which one model takes token types."""
+    part = part_of([*TEXTS, f"only in {order}"])
+    named, plain = words(), words()
+    named.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    for tokenizer in [(named, plain)[i] for i in order]:
+        check_against_the_tokenizer(part, tokenizer, 7, NOT_EMPTY)
+
+
+def test_a_text_without_tokens_is_filled_by_its_own_tokenizer():
+    tokenizer = words()
+    tokenizer.unk_token = "what"
+    assert text_examples(part_of(), words(), 64).batch(np.array([2]))["input_ids"].item() == 1
+    assert text_examples(part_of(), tokenizer, 64).batch(np.array([2]))["input_ids"].item() == tokenizer.unk_token_id
+
+
 def test_the_fingerprint_tells_tokenizers_apart(bert):
     assert fingerprint(words()) == fingerprint(words())
     assert (

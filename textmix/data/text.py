@@ -134,19 +134,20 @@ def used_token_ids(examples: TextExamples, tokenizer: PreTrainedTokenizerBase) -
 
 
 def fingerprint(tokenizer: PreTrainedTokenizerBase) -> tuple[object, ...]:
-    """Return what decides the tokens that a tokenizer makes."""
+    """Return what decides the tokens that a tokenizer makes, and which of their arrays are kept."""
+    kept = (*_names(tokenizer), _filler(tokenizer), tokenizer.truncation_side)
     if tokenizer.is_fast:
-        return (tokenizers.__version__, tokenizer.truncation_side, tokenizer.backend_tokenizer.to_str())
-    return (
-        type(tokenizer).__name__,
-        tokenizer.truncation_side,
-        str(tokenizer.init_kwargs),
-        sorted(tokenizer.get_vocab().items()),
-    )
+        return (*kept, tokenizers.__version__, tokenizer.backend_tokenizer.to_str())
+    return (*kept, type(tokenizer).__name__, str(tokenizer.init_kwargs), sorted(tokenizer.get_vocab().items()))
 
 
 def _names(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     return [name for name in _DTYPES if name in tokenizer.model_input_names]
+
+
+def _filler(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the one token of a text without any."""
+    return int(tokenizer.pad_token_id if tokenizer.unk_token_id is None else tokenizer.unk_token_id)
 
 
 def _check_length(tokenizer: PreTrainedTokenizerBase, max_length: int, *, pair: bool) -> None:
@@ -181,7 +182,7 @@ def _arrays(
     encoded: Encoded, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return the tokens of all texts one after the other, the tokens of each, and which were cut."""
-    filler = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id
+    filler = _filler(tokenizer)
     ids, types, cut = zip(*encoded, strict=True)
     rows = {_IDS: [row or [filler] for row in ids], _TYPES: [row or [0] for row in types]}
     tokens = {name: np.fromiter(chain.from_iterable(rows[name]), _DTYPES[name]) for name in _names(tokenizer)}
