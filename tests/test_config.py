@@ -46,6 +46,12 @@ def test_every_field_says_what_it_is():
             lambda: DataConfig(validation_fraction=1.0),
             r"data.validation_fraction: expected a share in \(0, 1\), got 1.0",
         ),
+        (
+            lambda: DataConfig(label_column="text"),
+            "data.label_column: expected another name in each, got .'text', 'text'",
+        ),
+        (lambda: DataConfig(text_column=("text", "b"), text_pair_column="b"), "expected another name in each"),
+        (lambda: DataConfig(text_column=("title", "label")), "expected another name in each"),
         (lambda: DataConfig(max_length=0), r"data.max_length: expected an integer in \[1, 2\^31\), got 0"),
         (lambda: DataConfig(train_examples=1), "data.train_examples: expected at least 2, got 1"),
         (lambda: ModelConfig(name="pretrained"), "model.path: expected .* got None"),

@@ -72,7 +72,10 @@ IMAGES = {
     ),
     "a table without images": (no_rows, [], "test.parquet: expected at least one row, got none"),
     "labels out of range": (beyond_the_classes, [], "expected labels in [0, 2), for which it has names, got 2"),
-    "a column of texts": (no_rows, ["--data.image_column", "label"], "column 'label': expected images"),
+    "a column of labels": (no_rows, ["--data.image_column", "label"], "another column as image than as label"),
+    "a column of texts": (
+        no_rows, ["--data.image_column", "label", "--data.label_column", "image"], "column 'label': expected images",
+    ),
     "a network for texts": (lambda _: None, ["--model.name", "lstm"], "model.name: expected one of vgg16"),
     "mixed embeddings": (lambda _: None, ["--mixup.site", "embedding"], "mixup.site: expected input (the pixels)"),
     "a layer that is not there": (

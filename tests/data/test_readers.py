@@ -76,6 +76,24 @@ def test_pairs_and_ids_are_read_where_they_are(tmp_path):
     assert rows(path, Wanted("a", None, None)) == [{"text": "one", "id": "7"}]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "id,text\n7,x\n"),
+        ("a.jsonl", '{"id": 7, "text": "x"}'),
+        ("a.parquet", pa.table({"id": [7], "text": ["x"]})),
+    ],
+)
+def test_a_column_id_may_have_another_role(tmp_path, name, content):
+    assert rows(write(tmp_path / name, content), Wanted("text", None, "id")) == [{"text": "x", "label": "7"}]
+
+
+def test_a_column_has_one_role(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"title": "x", "label": "a"}')
+    with pytest.raises(InputError, match=r"a.jsonl: expected another column as text than as label, got 'label' for bo"):
+        rows(path, Wanted(("text", "label"), None, "label"))
+
+
 def test_any_number_is_an_id(tmp_path):
     table = pa.table({"text": ["x", "y"], "id": [1.5, 2.0]})
     parquet = rows(write(tmp_path / "a.parquet", table), Wanted("text", None, None))

@@ -67,17 +67,13 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_choices(self, "data.")
         check(bool(self.path), "data.path", "a Hub id, file, folder or packaged corpus", self.path)
-        named = [*_names(self.text_column), *_names(self.text_pair_column), *_names(self.label_column)]
+        columns = [_names(self.text_column), _names(self.text_pair_column), _names(self.label_column)]
+        named = [name for names in columns for name in dict.fromkeys(names)]
         for key in ("text_column", "label_column"):
             check(len(_names(vars(self)[key])) > 0, f"data.{key}", "the name of a column", vars(self)[key])
         check(all(named), "data.text_column, data.label_column", "names of columns", named)
-        columns = [c for c in (self.text_column, self.text_pair_column, self.label_column) if c is not None]
-        check(
-            len(set(columns)) == len(columns),
-            "data.label_column",
-            "other names than those of the text columns",
-            columns,
-        )
+        keys = "data.text_column, data.text_pair_column, data.label_column"
+        check(len({*named}) == len(named), keys, "another name in each", named)
         check(is_encoding(self.encoding), "data.encoding", "an encoding such as utf-8 or latin-1", self.encoding)
         check(
             0 < self.validation_fraction < 1, "data.validation_fraction", "a share in (0, 1)", self.validation_fraction

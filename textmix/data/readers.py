@@ -47,7 +47,7 @@ class Wanted:
 
         Of several names for a role the first that is there counts.
 
-        :raises InputError: a column is missing, or there twice.
+        :raises InputError: a column is missing, has two roles, or is there twice.
         """
         present = list(names)
         roles = {"text": self.text, "pair": self.pair, "label": self.label, "id": "id"}
@@ -59,10 +59,27 @@ class Wanted:
             if role in options and role not in found:
                 named = " or ".join(map(repr, options[role]))
                 raise InputError(f"{where}: expected a column {named} (data.{key}), got {present}{_hint(present)}.")
-        twice = sorted({name for name in found.values() if present.count(name) > 1})
-        if twice:
-            raise InputError(f"{where}: expected every column once, got {twice} more than once; rename or remove one.")
-        return found
+        return settled(found, present, where)
+
+
+def settled(found: dict[str, str], present: list[str], where: str) -> dict[str, str]:
+    """Return role -> column as they were `found` among those `present`; a column `id` with another role names no rows.
+
+    :raises InputError: a column has two roles, or is there twice.
+    """
+    others = {role: name for role, name in found.items() if role != "id"}
+    roles = others if "id" in others.values() else found
+    columns = list(roles.values())
+    shared = [role for role, name in roles.items() if columns.count(name) > 1]
+    if shared:
+        raise InputError(
+            f"{where}: expected another column as {shared[0]} than as {shared[1]}, got {roles[shared[0]]!r} for both; "
+            "name another for one of them."
+        )
+    twice = sorted(name for name in columns if present.count(name) > 1)
+    if twice:
+        raise InputError(f"{where}: expected every column once, got {twice} more than once; rename or remove one.")
+    return roles
 
 
 def _hint(present: list[str]) -> str:

@@ -91,3 +91,21 @@ def test_a_link_to_an_image_that_is_gone(tmp_path):
     (tmp_path / "a" / "gone.png").symlink_to("nowhere.png")
     with pytest.raises(InputError, match=r"gone\.png: can't be read \(No such file or directory\), as 1 of"):
         load(tmp_path, validation_fraction=0.05)
+
+
+@pytest.mark.parametrize("twice", ["image", "label", "id"])
+def test_a_column_that_is_there_twice(tmp_path, twice):
+    names = ["image", "label", "id"]
+    columns = {"image": pa.array([png(7)] * 4), "label": pa.array(["a", "b"] * 2), "id": pa.array(range(4))}
+    table = pa.Table.from_arrays([columns[name] for name in [*names, twice]], [*names, twice])
+    pq.write_table(table, tmp_path / "train.parquet")
+    with pytest.raises(InputError, match=rf"train\.parquet: expected every column once, got \['{twice}'\] more than"):
+        load(tmp_path)
+
+
+def test_a_column_id_of_labels(tmp_path):
+    pq.write_table(pa.table({"image": [png(7)] * 20, "id": ["a", "b"] * 10}), tmp_path / "train.parquet")
+    splits = load(tmp_path, label_column="id")
+    assert (splits.label_names, splits.train.ids[0]) == (("a", "b"), "train-0")
+    with pytest.raises(InputError, match=r"expected another column as image than as label, got 'image' for both"):
+        load(tmp_path, label_column="image")

@@ -18,7 +18,7 @@ from PIL import Image
 from textmix.config import PACKAGED, DataConfig
 from textmix.data.cache import stamp
 from textmix.data.labels import label_strings
-from textmix.data.readers import LABEL_NAMES, declared_names, file_kind, id_strings
+from textmix.data.readers import LABEL_NAMES, declared_names, file_kind, id_strings, settled
 from textmix.data.sources import (
     WHOLE,
     choose_splits,
@@ -55,7 +55,7 @@ class Columns:
     def find(self, schema: pa.Schema, where: str) -> dict[str, str]:
         """Return role (image, label, id) -> column.
 
-        :raises InputError: a column is missing.
+        :raises InputError: a column is missing, has two roles, or is there twice.
         """
         images = [field.name for field in schema if _holds_images(field.type)]
         if self.image is None and len(images) != 1:
@@ -68,7 +68,7 @@ class Columns:
                 expected = " or ".join(map(repr, options))
                 raise InputError(f"{where}: expected a column {expected} (data.{role}_column), got {schema.names}.")
             found |= dict(zip((role,), present, strict=False))
-        return found
+        return settled(found, schema.names, where)
 
 
 def read_images(path: str, data: DataConfig, *, labelled: bool = True) -> dict[str, Table]:
