@@ -109,3 +109,15 @@ def test_a_column_id_of_labels(tmp_path):
     assert (splits.label_names, splits.train.ids[0]) == (("a", "b"), "train-0")
     with pytest.raises(InputError, match=r"expected another column as image than as label, got 'image' for both"):
         load(tmp_path, label_column="image")
+
+
+def test_a_damaged_parquet_file_is_named_in_one_line(tmp_path):
+    table = pa.table({"image": [png(grey) for grey in range(20)], "label": ["a", "b"] * 10})
+    for i in range(2):
+        pq.write_table(table, tmp_path / f"train-{i}-of-2.parquet")
+    damaged = tmp_path / "train-1-of-2.parquet"
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:4] + b"\xff" * 56 + content[60:])
+    with pytest.raises(InputError, match=r"train-1-of-2\.parquet: can't be read \(.*\); write it again\.") as caught:
+        load(tmp_path)
+    assert "\n" not in str(caught.value)

@@ -136,18 +136,17 @@ def _parquet(split: str, files: list[Path], wanted: Columns) -> Table:
     if any(file_kind(file) != ".parquet" for file in files):
         raise InputError(f"{files[0]}: expected images in a parquet file or in a folder, got {files[0].suffix!r}.")
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        for file in files:
-            with pq.ParquetFile(file) as rows:
-                for batch in rows.iter_batches(
-                    _PIECE, columns=list(wanted.find(rows.schema_arrow, str(file)).values())
-                ):
-                    yield _columns(batch, wanted, str(file))
+    key = ("images", wanted, *map(stamp, files))
+    return keep(str(files[0]), split, key, lambda: (batch for file in files for batch in _read_parquet(file, wanted)))
 
+
+def _read_parquet(file: Path, wanted: Columns) -> Iterator[pa.RecordBatch]:
     try:
-        return keep(str(files[0]), split, ("images", wanted, *map(stamp, files)), batches)
+        with pq.ParquetFile(file) as rows:
+            for batch in rows.iter_batches(_PIECE, columns=list(wanted.find(rows.schema_arrow, str(file)).values())):
+                yield _columns(batch, wanted, str(file))
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{files[0]}: can't be read ({first_line(error)}); write it again.") from error
+        raise InputError(f"{file}: can't be read ({first_line(error)}); write it again.") from error
 
 
 def _read_set(path: str, data: DataConfig, wanted: Columns) -> dict[str, Table]:
