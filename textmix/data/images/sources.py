@@ -67,7 +67,8 @@ class Columns:
             if options and not present:
                 expected = " or ".join(map(repr, options))
                 raise InputError(f"{where}: expected a column {expected} (data.{role}_column), got {schema.names}.")
-            found |= dict(zip((role,), present, strict=False))
+            if present:
+                found[role] = present[0]
         return settled(found, schema.names, where)
 
 
