@@ -139,6 +139,7 @@ def table(text, label):
         ("a.csv", CSV + '"open,a\nx,b\n', "row 3 .*put a field that holds a separator or a quote in quotes"),
         ("a.tsv", TSV + 'an "x\ta\n"open\tb\nx\ta\n"two" more\tb\n', "lines 6 to 8: .*left open"),
         ("a.tsv", "b\t" + TSV.replace("\n", "\n\t", 3) + '"open\tx\ta\nmore"\tx\ta\n', "lines 5 to 6: .*left open"),
+        ("a.csv", 'b,text,label\n"open,x,a\n"two,x,a\n', "lines 2 to 3: .*left open"),
         ("a.csv", CSV.encode() + b"caf\xe9,a\n", "row 3 .*expected text in utf-8, got other bytes; set data.encoding"),
         ("a.csv", CSV.encode("utf-16"), "seems to be UTF-16, set data.encoding: utf-16"),
         ("a.csv", CSV + "x,a\n" * 70_000 + "a\0b,a\n", "row 70003 .*NUL byte"),
