@@ -13,9 +13,10 @@ from textmix.config import CalibrationConfig, Config, DataConfig, EvalConfig, Ex
 from textmix.config import TrainConfig as Train
 from textmix.data import load_splits
 from textmix.errors import RunError
-from textmix.metrics import nll
+from textmix.metrics import nll, score_examples
 from textmix.models.build import build_model
 from textmix.predictions import load, load_thumbnails
+from textmix.report.decisions import selective_numbers
 from textmix.train import run
 
 THUMBNAILS = "predictions/thumbnails.parquet"
@@ -56,6 +57,22 @@ def test_what_the_baked_model_shows_is_test_calibrated(baked):
     np.testing.assert_allclose(logits, test.logits / summary["temperature"], atol=1e-5)
     assert summary["test_calibrated"]["nll"] == pytest.approx(nll(logits, test.labels), abs=1e-5)
     assert summary["test"]["nll"] == pytest.approx(nll(test.logits, test.labels), abs=1e-9)
+
+
+def test_without_a_test_split_the_card_and_the_thresholds_are_those_of_the_saved_model(tmp_path, topics):
+    config = config_for(checkpoint(tmp_path / "bert"), topics / "train.csv")
+    run(config, tmp_path / "run")
+    validation = load(tmp_path / "run" / "predictions" / "validation.parquet")
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["baked"] is True
+    seen = score_examples(shown(tmp_path / "run", validation), validation.labels)
+    card = (tmp_path / "run" / "README.md").read_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert f"and {seen.confidence.mean():.1%} confident".replace("%", " %") in card
+    assert "The temperature was fitted on these very examples, which flatters it." in card
+    targets = summary["selective"]["validation_calibrated"]["targets"]
+    assert [target["threshold"] for target in targets] == pytest.approx(
+        [target["threshold"] for target in selective_numbers(seen, seen)["targets"]], abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(("own", "expected"), [(None, "mit"), ("apache-2.0", "apache-2.0")])

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import yaml
 
-from textmix.report import write_report
+from textmix.config import EvalConfig
+from textmix.report import summarise, write_report
 
 
 def test_card_and_page_show_the_same_cells(written, outline):
@@ -36,7 +37,22 @@ def test_card_shows_the_metrics_of_the_model_that_was_saved(material, tmp_path):
     assert values == {name: scaled[name] for name in ("accuracy", "nll", "brier", "ece", "oe")}
     assert result["dataset"]["split"] == "test"
     assert f"saved with its temperature of {material.summary['temperature']:.2f}" in card
-    assert "all before the temperature" in card
+    for said in (
+        "on noise (200), before the temperature.",
+        "that of the best order, before the temperature.",
+        "**The most confident first, before the temperature**",
+        "**Errors allowed, before the temperature**",
+        "**Thresholds chosen on validation, before the temperature**",
+        "over all examples, before the temperature; it is largest for",
+        "**On validation, before the temperature**",
+    ):
+        assert said in card, said
+
+
+def test_card_without_a_temperature_speaks_of_none(material, tmp_path):
+    test = material.test
+    write_report(replace(material, summary=summarise(test, None, None, EvalConfig(resamples=100))), tmp_path)
+    assert "before the temperature" not in (tmp_path / "README.md").read_text()
 
 
 def test_card_of_images_says_images(material, tmp_path):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from textmix.config import EvalConfig
-from textmix.metrics import CalibrationState, ece, oe
+from textmix.metrics import CalibrationState, ece, nll, oe, score_examples
 from textmix.predictions import Predictions
 from textmix.report import summarise
+from textmix.report.decisions import selective_numbers
 from textmix.temperature import fit_temperature
 
 
@@ -66,7 +67,20 @@ def test_no_test_set_gives_no_test_key(material):
     summary = summarise(None, validation, fitted, EvalConfig(resamples=100))
     assert summary["temperature"] == fitted.value
     assert not [key for key in summary if key.startswith("test")]
-    assert list(summary["intervals"]) == list(summary["null_band"]) == ["validation"]
+    assert list(summary["intervals"]) == list(summary["null_band"]) == ["validation", "validation_calibrated"]
+
+
+def test_without_a_test_set_the_temperature_is_shown_on_validation(material):
+    validation = material.validation
+    fitted = fit_temperature(validation.logits, validation.labels)
+    summary = summarise(None, validation, fitted, EvalConfig(resamples=100))
+    divided = validation.logits / fitted.value
+    assert summary["validation_calibrated"]["nll"] == pytest.approx(nll(divided, validation.labels), abs=1e-6)
+    itself = score_examples(divided, validation.labels)
+    expected = selective_numbers(itself, itself)["targets"]
+    shown = summary["selective"]["validation_calibrated"]["targets"]
+    for key in ("threshold", "accuracy"):
+        assert [target[key] for target in shown] == pytest.approx([target[key] for target in expected], abs=1e-6)
 
 
 def test_a_bound_of_the_temperature_is_said_and_not_applied(material):

@@ -23,8 +23,11 @@ def test_one_row_a_run_with_the_band_of_a_perfect_model():
 def test_a_temperature_adds_a_row_and_a_missing_test_is_said():
     calibrated = SUMMARY | {"test_calibrated": METRICS, "temperature": 1.5}
     assert [row["run"] for row in metric_rows({"a": calibrated})] == ["a", "a, T = 1.50"]
-    (row,) = metric_rows({"a": {"validation": METRICS, "null_band": {"validation": BAND}}})
+    validation = {"validation": METRICS, "null_band": {"validation": BAND, "validation_calibrated": BAND}}
+    (row,) = metric_rows({"a": validation})
     assert row["run"] == "a (validation)"
+    calibrated = validation | {"validation_calibrated": METRICS, "temperature": 1.5}
+    assert [row["run"] for row in metric_rows({"a": calibrated})] == ["a (validation)", "a (validation), T = 1.50"]
 
 
 def test_text_is_aligned_and_never_folded():

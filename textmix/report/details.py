@@ -1,6 +1,6 @@
 """The parts of a report that look at examples and settings, each a function of the material."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from textmix.predictions import Predictions
 from textmix.report.material import Material
 from textmix.report.page import Section, Table, number
 from textmix.report.summary import MEASURED
-from textmix.report.table import DASH
+from textmix.report.table import DASH, unscaled
 
 WORST_CLASSES = 3
 """Classes named for the ECE of their probability."""
@@ -46,7 +46,10 @@ def classes(material: Material) -> Section | None:
         for k in np.argsort(table.f1, kind="stable")[:MOST_CLASSES]
     ]
     worst = ", ".join(f"{names[k]} ({table.ece[k]:.3f})" for k in np.argsort(-table.ece, kind="stable")[:WORST_CLASSES])
-    explanation = f"ECE here is that of the class's own probability, over all examples; it is largest for {worst}."
+    explanation = (
+        f"ECE here is that of the class's own probability, over all examples{unscaled(material.summary)}; it is "
+        f"largest for {worst}."
+    )
     shown = (
         f" The {MOST_CLASSES} classes with the lowest F1 of {len(names):,} are shown."
         if len(names) > MOST_CLASSES
@@ -79,7 +82,7 @@ def mistakes(material: Material) -> Section | None:
     ]
     pictures = [material.thumbnails.get(predictions.ids[i]) for i in worst] if material.thumbnails else []
     words = ("text", "id", "true label", "prediction")
-    table = Table("The most confident first", rows, words, stacked=True, pictures=pictures)
+    table = Table(f"The most confident first{unscaled(material.summary)}", rows, words, stacked=True, pictures=pictures)
     return Section("Confident mistakes", (f"{len(rows)} of {count:,} mistakes.",), tables=(table,))
 
 
@@ -103,7 +106,7 @@ def _what(predictions: Predictions, row: int) -> dict[str, str]:
 def training(material: Material) -> Section | None:
     """Show how confidence and accuracy grew over the epochs."""
     charts = (accuracy_confidence_density(material.epochs),) if material.epochs else ()
-    tables = (_history(material.history),) if material.history else ()
+    tables = (_history(material),) if material.history else ()
     if not (charts or tables):
         return None
     explanation = (
@@ -112,7 +115,8 @@ def training(material: Material) -> Section | None:
     return Section("Over the epochs", explanation if charts else (), charts, tables)
 
 
-def _history(records: Sequence[Mapping[str, Any]]) -> Table:
+def _history(material: Material) -> Table:
+    records = material.history
     kept = np.unique(np.linspace(0, len(records) - 1, MOST_EPOCHS).round().astype(int))
     rows = [
         {
@@ -124,7 +128,7 @@ def _history(records: Sequence[Mapping[str, Any]]) -> Table:
         }
         for k in kept
     ]
-    return Table("On validation", rows)
+    return Table(f"On validation{unscaled(material.summary)}", rows)
 
 
 def settings(material: Material) -> Section:

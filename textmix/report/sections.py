@@ -10,8 +10,8 @@ from textmix.ood import msp
 from textmix.report.material import Material
 from textmix.report.page import Section, Table, between, number, p_value, percent, percent_range
 from textmix.report.summary import MCE_COUNT
-from textmix.report.table import DASH, Row, main_part, saved_part
-from textmix.report.words import promises, temperature_effect
+from textmix.report.table import DASH, Row, calibrated_part, main_part, unscaled
+from textmix.report.words import FLATTERED, promises, temperature_effect
 from textmix.temperature import apply_temperature
 
 MINUS = "\N{MINUS SIGN}"
@@ -80,32 +80,34 @@ def temperature(material: Material) -> Section | None:
     said = [f"T = {summary['temperature']:.3f}, 95 % interval [{low:.3f}, {high:.3f}], fitted on validation."]
     if "temperature_reason" in summary:
         said.append(f"This is not used: {summary['temperature_reason']}.")
-    if "test_calibrated" in summary:
+    if calibrated_part(summary) is not None:
         said.append(temperature_effect(summary))
+    if calibrated_part(summary) == "validation_calibrated":
+        said.append(FLATTERED)
     return Section("Temperature", tuple(said))
 
 
 def selective(material: Material) -> Section:
     """Show what is gained by leaving the least confident examples to a human."""
-    part = main_part(material.summary)
+    part, raw = main_part(material.summary), unscaled(material.summary)
     numbers = material.summary["selective"][part]
     area = (
         f"The area under the curve (AURC) is {number(numbers['aurc'])}, which is {number(numbers['e_aurc'])} more than "
-        "that of the best order."
+        f"that of the best order{raw}."
     )
-    chosen = "on validation"
+    chosen = f"on validation{raw}"
     if part == "validation" or "validation" not in material.summary:
-        chosen = "on these examples, so that they flatter a little"
+        chosen = f"on these examples{raw}, so that they flatter a little"
     tables = [
         Table(
-            "The most confident first",
+            f"The most confident first{raw}",
             [
                 {"share answered": percent(float(share)), "accuracy": percent(value)}
                 for share, value in numbers["accuracy_at_coverage"].items()
             ],
         ),
         Table(
-            "Errors allowed",
+            f"Errors allowed{raw}",
             [
                 {"share of errors": percent(float(risk)), "can be answered": percent(value)}
                 for risk, value in numbers["coverage_at_risk"].items()
@@ -113,10 +115,11 @@ def selective(material: Material) -> Section:
         ),
         Table(f"Thresholds chosen {chosen}", [_target_row(target) for target in numbers["targets"]]),
     ]
-    if "test_calibrated" in material.summary:
-        calibrated = material.summary["selective"]["test_calibrated"]["targets"]
+    calibrated = calibrated_part(material.summary)
+    if calibrated is not None:
+        targets = material.summary["selective"][calibrated]["targets"]
         caption = f"The same at T = {material.summary['temperature']:.2f}"
-        tables.append(Table(caption, [_target_row(target) for target in calibrated]))
+        tables.append(Table(caption, [_target_row(target) for target in targets]))
     return Section(
         "Answering only when sure", (*promises(material.summary), area), _risk_coverage(material), tuple(tables)
     )
@@ -129,7 +132,6 @@ def out_of_distribution(material: Material) -> Section | None:
         return None
     part = main_part(material.summary)
     means = ", ".join(f"{entry['mean_confidence']:.2f} on {name} ({entry['n']:,})" for name, entry in sets.items())
-    unscaled = ", all before the temperature" if saved_part(material.summary) != part else ""
     charts: tuple[Chart, ...] = ()
     if material.main is not None and material.ood:
         confidences = {part: msp(material.main.logits)}
@@ -142,7 +144,8 @@ def out_of_distribution(material: Material) -> Section | None:
     return Section(
         "Out of distribution",
         (
-            f"Mean confidence is {material.summary[part]['mean_confidence']:.2f} on {part} and {means}{unscaled}.",
+            f"Mean confidence is {material.summary[part]['mean_confidence']:.2f} on {part} and {means}"
+            f"{unscaled(material.summary)}.",
             explanation,
         ),
         charts,
@@ -161,14 +164,14 @@ def _ood_table(name: str, part: str, scores: Mapping[str, Mapping[str, float]]) 
 
 def _metric_table(caption: str, summary: Mapping[str, Any], metrics: Mapping[str, str]) -> Table:
     """One row a metric, one column for the raw predictions and one for those at the fitted temperature."""
-    part = main_part(summary)
+    part, calibrated = main_part(summary), calibrated_part(summary)
     rows = []
     for name, label in metrics.items():
         if name not in summary[part]:
             continue  # of a run from before there was such a metric
         row = {"metric": label, part: _with_interval(summary, part, name)}
-        if "test_calibrated" in summary:
-            row[f"T = {summary['temperature']:.2f}"] = _with_interval(summary, "test_calibrated", name)
+        if calibrated is not None:
+            row[f"T = {summary['temperature']:.2f}"] = _with_interval(summary, calibrated, name)
         rows.append(row)
     return Table(caption, rows, ("metric",))
 
@@ -201,7 +204,7 @@ def _reliability(material: Material) -> list[Chart]:
         return []
     table = reliability_table(predictions.logits, predictions.labels, summary["bins"])
     charts = [reliability_diagram(table)]
-    if "test_calibrated" in summary:
+    if calibrated_part(summary) is not None:
         value = summary["temperature"]
         calibrated = reliability_table(
             apply_temperature(predictions.logits, value), predictions.labels, summary["bins"]
@@ -215,7 +218,8 @@ def _risk_coverage(material: Material) -> tuple[Chart, ...]:
         return ()
     examples = score_examples(material.main.logits, material.main.labels)
     curve = ood.risk_coverage(examples.confidence.numpy(), examples.correct.numpy())
-    return (risk_coverage({main_part(material.summary): (curve.coverage, curve.risk)}),)
+    name = f"{main_part(material.summary)}{unscaled(material.summary)}"
+    return (risk_coverage({name: (curve.coverage, curve.risk)}),)
 
 
 def _target_row(target: Mapping[str, Any]) -> Row:

@@ -28,7 +28,9 @@ PAPER_BINS = 100
 MCE_COUNT = 30
 """Examples a bin needs to count for the maximum calibration error: in smaller ones wide gaps are chance."""
 
-MEASURED = ("test", "validation", "test_calibrated", "intervals", "null_band", "selective", "ood")
+MEASURED = (
+    "test", "validation", "test_calibrated", "validation_calibrated", "intervals", "null_band", "selective", "ood",
+)  # fmt: skip
 """Keys of the summary that hold measurements; the others are single numbers and facts about the run."""
 
 Logits = npt.NDArray[np.floating]
@@ -94,8 +96,8 @@ def summarise(
     """Return the numbers of summary.json that speak of predictions; a set that is None has no key in it.
 
     :param test: raw predictions on test. :param validation: raw predictions on validation.
-    :param temperature: fitted on validation; adds `test_calibrated`, the test set at this temperature, unless no
-        temperature is best.
+    :param temperature: fitted on validation; adds `test_calibrated`, the test set at this temperature, or
+        `validation_calibrated` where there is no test set, unless no temperature is best.
     :param ood: raw predictions on sets outside the classes, by name.
     :param seed: seed of the resampling. :param energy: false where the logits were made from probabilities, whose
         energy score is lost.
@@ -104,8 +106,9 @@ def summarise(
     sets: dict[str, LabelledLogits] = {
         name: (part.logits, part.labels) for name, part in (("test", test), ("validation", validation)) if part
     }
-    if test is not None and temperature is not None and not temperature.at_bound:
-        sets["test_calibrated"] = apply_temperature(test.logits, temperature), test.labels
+    main = "test" if "test" in sets else "validation"
+    if main in sets and temperature is not None and not temperature.at_bound:
+        sets[f"{main}_calibrated"] = _scaled(sets[main], temperature)
     described = {name: describe(*part, config, seed) for name, part in sets.items()}
     summary: dict[str, Any] = {"bins": config.bins, "resamples": config.resamples}
     summary |= {name: part.metrics for name, part in described.items()}
@@ -126,10 +129,16 @@ def _selective(sets: Mapping[str, LabelledLogits], temperature: Temperature | No
     """Choose thresholds on validation, at the temperature of the set they are for; without one, on the set itself."""
     examples = {name: score_examples(*part) for name, part in sets.items()}
     chosen_on = {name: examples.get("validation", part) for name, part in examples.items()}
-    if "test_calibrated" in sets and "validation" in sets and temperature is not None:
-        logits, labels = sets["validation"]
-        chosen_on["test_calibrated"] = score_examples(apply_temperature(logits, temperature), labels)
+    if "validation_calibrated" in sets:
+        chosen_on["validation_calibrated"] = examples["validation_calibrated"]
+    elif "test_calibrated" in sets and "validation" in sets and temperature is not None:
+        chosen_on["test_calibrated"] = score_examples(*_scaled(sets["validation"], temperature))
     return {name: selective_numbers(part, chosen_on[name]) for name, part in examples.items()}
+
+
+def _scaled(part: LabelledLogits, temperature: Temperature) -> LabelledLogits:
+    logits, labels = part
+    return apply_temperature(logits, temperature), labels
 
 
 def _binned(logits: Logits, labels: npt.NDArray[np.int64], num_bins: int) -> Numbers:

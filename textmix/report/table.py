@@ -29,8 +29,8 @@ def metric_rows(summaries: Mapping[str, Mapping[str, Any]]) -> list[Row]:
         part = main_part(summary)
         shown = name if part == "test" else f"{name} (validation)"
         rows.append(_metric_row(shown, summary, part))
-        calibrated = f"{part}_calibrated"
-        if calibrated in summary:
+        calibrated = calibrated_part(summary)
+        if calibrated is not None:
             rows.append(_metric_row(f"{shown}, T = {summary['temperature']:.2f}", summary, calibrated))
     return rows
 
@@ -40,9 +40,21 @@ def main_part(summary: Mapping[str, Any]) -> str:
     return "test" if "test" in summary else "validation"
 
 
+def calibrated_part(summary: Mapping[str, Any]) -> str | None:
+    """Return the main part at the fitted temperature, as `test_calibrated`; None where no temperature is applied."""
+    part = f"{main_part(summary)}_calibrated"
+    return part if part in summary else None
+
+
 def saved_part(summary: Mapping[str, Any]) -> str:
-    """Return the measurements of the model as it was saved: `test_calibrated` where its temperature is baked in."""
-    return "test_calibrated" if summary.get("baked") and "test_calibrated" in summary else main_part(summary)
+    """Return the measurements of the model as it was saved: those at its temperature where it is baked in."""
+    calibrated = calibrated_part(summary)
+    return calibrated if summary.get("baked") and calibrated else main_part(summary)
+
+
+def unscaled(summary: Mapping[str, Any]) -> str:
+    """Return the words for numbers that are not those of the model as it was saved; empty where they are."""
+    return ", before the temperature" if saved_part(summary) != main_part(summary) else ""
 
 
 def _metric_row(name: str, summary: Mapping[str, Any], part: str) -> Row:

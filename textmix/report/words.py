@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from textmix.report.page import number, p_value, percent, percent_range
-from textmix.report.table import main_part, saved_part
+from textmix.report.table import calibrated_part, main_part, saved_part
 
 SIGNIFICANT = 0.025
 """p-value below which a test of calibration finds more than chance: there are two, and bands are two-sided."""
+FLATTERED = "The temperature was fitted on these very examples, which flatters it."
 
 
 def lead(summary: Mapping[str, Any]) -> tuple[str, ...]:
     """Say how often the model is right, whether its confidence can be believed, and what to do about it."""
-    part, saved = main_part(summary), saved_part(summary)
+    part, calibrated, saved = main_part(summary), calibrated_part(summary), saved_part(summary)
     metrics, interval = summary[saved], summary["intervals"][saved]["accuracy"]
     scaled = saved != part
     model = f"model, saved with its temperature of {summary['temperature']:.2f}," if scaled else "model"
@@ -23,9 +24,10 @@ def lead(summary: Mapping[str, Any]) -> tuple[str, ...]:
     sentences = [f"{right} Its probabilities {verdict(summary, saved)}"]
     if scaled:
         sentences.append(f"Without the temperature they {verdict(summary, part)}")
-    elif "test_calibrated" in summary:
-        value = summary["temperature"]
-        sentences.append(f"With a temperature of {value:.2f} they {verdict(summary, 'test_calibrated')}")
+    elif calibrated is not None:
+        sentences.append(f"With a temperature of {summary['temperature']:.2f} they {verdict(summary, calibrated)}")
+    if calibrated == "validation_calibrated":
+        sentences.append(FLATTERED)
     return (*sentences, *promises(summary)[:1])
 
 
@@ -56,13 +58,14 @@ def verdict(summary: Mapping[str, Any], part: str) -> str:
 
 
 def temperature_effect(summary: Mapping[str, Any]) -> str:
-    """Say what dividing the logits by the fitted temperature does on test."""
-    before, after = summary["test"], summary["test_calibrated"]
+    """Say what dividing the logits by the fitted temperature does on test, or on validation where there is no test."""
+    part = main_part(summary)
+    before, after = summary[part], summary[f"{part}_calibrated"]
     effect = "Softening" if summary["temperature"] > 1 else "Sharpening"
     return (
-        f"{effect} the probabilities with it takes ECE on test from {number(before['ece'])} to {number(after['ece'])}, "
-        f"OE from {number(before['oe'])} to {number(after['oe'])} and NLL from {number(before['nll'])} to "
-        f"{number(after['nll'])}; predictions, and so accuracy, stay."
+        f"{effect} the probabilities with it takes ECE on {part} from {number(before['ece'])} to "
+        f"{number(after['ece'])}, OE from {number(before['oe'])} to {number(after['oe'])} and NLL from "
+        f"{number(before['nll'])} to {number(after['nll'])}; predictions, and so accuracy, stay."
     )
 
 

@@ -5,7 +5,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
@@ -19,16 +19,13 @@ from textmix.config.keys import flat, nested
 from textmix.engine.stop import StopRequest, stop_requests
 from textmix.errors import InputError, RunError
 from textmix.files import local_path, write_text
-from textmix.metrics import CalibrationState
 from textmix.options import TuneConfig
-from textmix.predictions import load
 from textmix.report import read_summary, text_table
 from textmix.run_folder import clear_finished, is_finished, locked, plain
 from textmix.sweep.job import LAUNCHERS
 from textmix.sweep.launch import Share, Task
 from textmix.sweep.pace import spoken
 from textmix.sweep.tasks import log_of, share_of, tail, train_task
-from textmix.temperature import apply_temperature
 from textmix.tune.study import complete, forget, open_study, suggest
 
 logger = logging.getLogger(__name__)
@@ -158,22 +155,13 @@ class Search:
         return None
 
     def _tell(self, trial: Any, run: Path) -> float:
-        found = _as_saved(run, read_summary(run))
+        summary = read_summary(run)
+        found = summary["validation_calibrated" if summary["baked"] else "validation"]  # the model as it is saved
         trial.set_user_attr("name", run.name)
         for metric in _METRICS:
             trial.set_user_attr(metric, found[metric])
         self.study.tell(trial, found["nll"])
-        return found["nll"]
-
-
-def _as_saved(run: Path, summary: Mapping[str, Any]) -> dict[str, float]:
-    """Return the validation metrics of a run's model as it would be saved."""
-    if not summary["baked"]:
-        return dict(summary["validation"])
-    validation = load(run / "predictions" / "validation.parquet")
-    state = CalibrationState(summary["bins"])
-    state.update(apply_temperature(validation.logits, summary["temperature"]), validation.labels)
-    return state.compute()
+        return float(found["nll"])
 
 
 def _write_best(search: Search) -> str:
