@@ -1,10 +1,12 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import yaml
 
 from textmix.config import EvalConfig
-from textmix.report import summarise, write_report
+from textmix.predictions import Predictions
+from textmix.report import Material, summarise, write_report
 
 
 def test_card_and_page_show_the_same_cells(written, outline):
@@ -53,6 +55,19 @@ def test_card_without_a_temperature_speaks_of_none(material, tmp_path):
     test = material.test
     write_report(replace(material, summary=summarise(test, None, None, EvalConfig(resamples=100))), tmp_path)
     assert "before the temperature" not in (tmp_path / "README.md").read_text()
+
+
+def test_card_says_nothing_twice_within_a_section(tmp_path):
+    """The mistakes are the less confident ones, so that one threshold serves every target accuracy."""
+    labels, wrong = np.arange(60) % 2, np.arange(60) < 9
+    logits = np.eye(2)[labels ^ wrong] * np.where(wrong, 2.0, 4.0)[:, None]
+    some = Predictions(logits, labels, ("no", "yes"), [str(i) for i in range(60)])
+    write_report(Material("v", summarise(some, None, None, EvalConfig(resamples=100)), some), tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert card.count("For an accuracy of") == 2  # in the lead, and in its section
+    for section in card.split("\n## "):
+        paragraphs = section.split("\n\n")
+        assert len(set(paragraphs)) == len(paragraphs)
 
 
 def test_card_of_images_says_images(material, tmp_path):

@@ -32,7 +32,10 @@ def test_lead_says_accuracy_then_calibration_then_what_to_do():
         "On 1,821 test examples the model is right 89.1 % of the time (95 % interval 87.6 to 90.5 %) and 95.2 % conf"
     )
     assert "probabilities are overconfident: confidence and accuracy differ by 6.1 % on average" in first
-    assert "71.0 % reach a confidence of 0.930, and on those it is right 94.7 % of the time (93.0 to 96.0 %)" in last
+    assert last == (
+        "For an accuracy of 95 %: 71.0 % of the test examples reach a confidence of 0.930, and on those it is right "
+        "94.7 % of the time (93.0 to 96.0 %); the others can go to a human."
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,27 @@ def test_where_nothing_is_found_it_says_how_much_may_be_hidden():
 
 def test_a_target_that_all_examples_meet_or_none_is_no_promise():
     assert len(promises(summary())) == 1
+
+
+def outcome(target: float, threshold: float, accuracy: float, interval: list[float]) -> dict:
+    return {"target": target, "threshold": threshold, "coverage": 0.2, "accuracy": accuracy, "interval": interval}
+
+
+def test_a_threshold_of_several_targets_is_said_once():
+    targets = [outcome(target, 0.93, 0.99, [0.97, 1.0]) for target in (0.9, 0.95)]
+    targets.append(outcome(0.99, 0.95, 1.0, [0.98, 1.0]))
+    first, second = (plain(said) for said in promises(summary() | {"selective": {"test": {"targets": targets}}}))
+    assert first.startswith("For an accuracy of 90, 95 %: 20.0 % of the test examples reach a confidence of 0.930")
+    assert second.startswith("For an accuracy of 99 %: 20.0 % of the test examples reach a confidence of 0.950")
+
+
+def test_a_target_that_was_missed_sends_nothing_to_a_human():
+    targets = [outcome(target, 0.93, 0.91, [0.88, 0.94]) for target in (0.9, 0.95, 0.99)]
+    kept, missed = (plain(said) for said in promises(summary() | {"selective": {"test": {"targets": targets}}}))
+    assert kept.startswith("For an accuracy of 90 %: ")
+    assert kept.endswith("(88.0 to 94.0 %); the others can go to a human.")
+    assert missed.startswith("For an accuracy of 95, 99 %: ")
+    assert missed.endswith("right 91.0 % of the time (88.0 to 94.0 %): too rarely to rely on this threshold.")
 
 
 def with_temperature(temperature: float = 1.9, *, baked: bool = False) -> dict:
@@ -80,4 +104,3 @@ def test_the_lead_is_about_the_model_that_was_saved():
     assert "Its probabilities show no miscalibration: their calibration error, 1.2 %" in first
     assert second.startswith("Without the temperature they are overconfident")
     assert "reach a confidence of 0.810" in last
-    assert last.startswith("Of the test examples")

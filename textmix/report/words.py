@@ -1,9 +1,10 @@
 """What the numbers of a summary say, in sentences for somebody who has to decide."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-from textmix.report.page import number, p_value, percent, percent_range
+from textmix.report.page import NO_BREAK, number, p_value, percent, percent_range
 from textmix.report.table import calibrated_part, main_part, saved_part
 
 SIGNIFICANT = 0.025
@@ -70,12 +71,28 @@ def temperature_effect(summary: Mapping[str, Any]) -> str:
 
 
 def promises(summary: Mapping[str, Any]) -> list[str]:
-    """Say for each target accuracy that takes a threshold which one, for how many examples, and how it turned out."""
-    examples, part = main_part(summary), saved_part(summary)
-    return [
-        f"Of the {examples} examples, {percent(target['coverage'])} reach a confidence of {target['threshold']:.3f}, "
-        f"and on those it is right {percent(target['accuracy'])} of the time ({percent_range(target['interval'])}); "
-        f"the others can go to a human."
-        for target in summary["selective"][part]["targets"]
-        if target["accuracy"] is not None and target["target"] > summary[part]["accuracy"]
+    """Say for each target accuracy that takes a threshold which one, for how many examples, and how it turned out.
+
+    Targets that one threshold serves are one sentence. Where even the upper end of the interval is below a target, it
+    was missed.
+    """
+    accuracy = summary[saved_part(summary)]["accuracy"]
+    targets = [
+        target
+        for target in summary["selective"][saved_part(summary)]["targets"]
+        if target["accuracy"] is not None and target["target"] > accuracy
     ]
+    groups = groupby(targets, lambda target: (target["threshold"], target["interval"][1] < target["target"]))
+    return [_promise(main_part(summary), list(group), missed=missed) for (_, missed), group in groups]
+
+
+def _promise(examples: str, targets: Sequence[Mapping[str, Any]], *, missed: bool) -> str:
+    """Say what the one threshold of these targets gave."""
+    found = targets[0]
+    accuracies = ", ".join(f"{100 * target['target']:g}" for target in targets)
+    end = ": too rarely to rely on this threshold" if missed else "; the others can go to a human"
+    return (
+        f"For an accuracy of {accuracies}{NO_BREAK}%: {percent(found['coverage'])} of the {examples} examples reach a "
+        f"confidence of {found['threshold']:.3f}, and on those it is right {percent(found['accuracy'])} of the time "
+        f"({percent_range(found['interval'])}){end}."
+    )
