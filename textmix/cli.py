@@ -78,8 +78,10 @@ def compare(argv: Sequence[str]) -> None:
     """Set runs or files of predictions side by side, and say what is established."""
     parser = make_parser(CompareConfig, "textmix compare", _first_line(compare), skip=("paths",))
     parser.add_argument(
-        "paths", nargs="+", help="Run folders or files of predictions; the first is what others are compared with."
-    )
+        "paths", nargs="+",
+        help="Run folders or files of predictions; the first is what others are compared with. Runs are compared raw, "
+        "and once more at their own temperatures, which saved models hold; files as they are.",
+    )  # fmt: skip
     config, _ = parse(parser, CompareConfig, argv)
 
     from textmix.evaluate import compare_runs

@@ -46,7 +46,8 @@ class CompareConfig:
 
     paths: tuple[str, ...]
     """Run folders or files of predictions, two or more; the others are compared with the first. Runs whose settings
-    differ in the seed alone count as repetitions of one method."""
+    differ in the seed alone count as repetitions of one method. Runs are compared raw, and once more at their own
+    temperatures; files as they are."""
     bins: int = 15
     """Equal-width confidence bins of ECE and OE."""
     resamples: int = 1000

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from textmix.errors import InputError
 from textmix.inference.pairing import align
 from textmix.predictions import Predictions, load
 from textmix.report import read_summary
-from textmix.report.material import read_config
+from textmix.report.material import as_written, read_config, used_temperature
+from textmix.temperature import apply_temperature
 
 SEED_KEYS = ("seed", "output_dir")
 """Settings in which the repetitions of one method may differ."""
@@ -19,28 +20,41 @@ SEED_KEYS = ("seed", "output_dir")
 
 @dataclass(frozen=True)
 class Method:
-    """A way to make predictions: its name, its settings (empty for a file), and one run for each seed."""
+    """A way to make predictions: its name, its settings (empty for a file), and for each seed the predictions of a run
+    and the run's own temperature, 1 where it has none.
+    """
 
     name: str
     settings: dict[str, Any]
     runs: tuple[Predictions, ...]
+    temperatures: tuple[float, ...]
+
+    @property
+    def has_temperature(self) -> bool:
+        """Whether a run has a temperature of its own."""
+        return any(temperature != 1 for temperature in self.temperatures)
+
+    def scaled(self) -> "Method":
+        """Return this method with each run's logits at the run's own temperature."""
+        pairs = zip(self.runs, self.temperatures, strict=True)
+        return replace(self, runs=tuple(replace(run, logits=apply_temperature(run.logits, t)) for run, t in pairs))
 
 
-def read_methods(paths: Sequence[Path]) -> list[Method]:
+def read_methods(paths: Sequence[Path], part: str) -> list[Method]:
     """Read runs and files, and put runs together whose settings differ in the seed alone.
 
+    :param part: the part of the data that is read of runs, as :func:`common_part` finds it.
     :raises InputError: a path can't be read, is given twice, repeats the seed of another run of its method, or holds
         predictions on other examples than the first.
     """
     repeated = sorted({str(path) for path in paths if paths.count(path) > 1})
     if repeated:
         raise InputError(f"{repeated[0]}: expected every run or file once, got it twice.")
-    part = _common_part(paths)
-    groups: dict[str, list[tuple[Path, dict[str, Any], Predictions]]] = {}
+    groups: dict[str, list[tuple[Path, dict[str, Any], Predictions, float]]] = {}
     of_seeds: dict[tuple[str, Any], Path] = {}
     reference: Predictions | None = None
     for path in paths:
-        settings, seed, predictions = _read(path, part)
+        settings, seed, predictions, temperature = _read(path, part)
         reference = reference or predictions
         try:
             _, predictions = align([reference, predictions])
@@ -53,12 +67,13 @@ def read_methods(paths: Sequence[Path]) -> list[Method]:
                 f"{path}: expected another seed or other settings than those of {twin}, got the same: a copy is no "
                 "repetition; leave one out."
             )
-        groups.setdefault(key, []).append((path, settings, predictions))
-    names = _names([[path for path, _, _ in group] for group in groups.values()])
-    return [
-        Method(name, group[0][1], tuple(predictions for _, _, predictions in group))
-        for name, group in zip(names, groups.values(), strict=True)
-    ]
+        groups.setdefault(key, []).append((path, settings, predictions, temperature))
+    names = _names([[path for path, *_ in group] for group in groups.values()])
+    methods = []
+    for name, group in zip(names, groups.values(), strict=True):
+        _, settings, runs, temperatures = zip(*group, strict=True)
+        methods.append(Method(name, settings[0], runs, temperatures))
+    return methods
 
 
 def differences(first: Method, other: Method) -> list[str]:
@@ -73,20 +88,23 @@ def differences(first: Method, other: Method) -> list[str]:
     ]
 
 
-def _common_part(paths: Sequence[Path]) -> str:
+def common_part(paths: Sequence[Path]) -> str:
     """Return `test`, or `validation` where a run has no test predictions: all are compared on the same examples."""
     runs = [path for path in paths if path.is_dir()]
     return "test" if all((run / "predictions" / "test.parquet").exists() for run in runs) else "validation"
 
 
-def _read(path: Path, part: str) -> tuple[dict[str, Any], Any, Predictions]:
-    """Return the settings of a run without its seed, the seed, and the predictions; of a file only these."""
+def _read(path: Path, part: str) -> tuple[dict[str, Any], Any, Predictions, float]:
+    """Return the settings of a run without its seed, the seed, the predictions and the temperature; of a file only the
+    predictions, which stay as they are.
+    """
     if not path.is_dir():
-        return {}, None, load(path)
-    read_summary(path)  # a run without one is not finished
+        return {}, None, load(path), 1.0
+    with as_written(path):
+        temperature = used_temperature(read_summary(path))
     config = read_config(path / "config.yaml")
     settings = {key: value for key, value in config.items() if key not in SEED_KEYS}
-    return settings, config.get("seed"), load(path / "predictions" / f"{part}.parquet")
+    return settings, config.get("seed"), load(path / "predictions" / f"{part}.parquet"), temperature
 
 
 def _names(groups: Sequence[Sequence[Path]]) -> list[str]:

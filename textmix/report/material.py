@@ -100,6 +100,13 @@ def read_summary(folder: Path) -> dict[str, Any]:
     return summary
 
 
+def used_temperature(summary: Mapping[str, Any]) -> float:
+    """Return what the logits of a run are divided by where its temperature is used; 1 where none was fitted, or none is
+    best, for the model stays as it was trained.
+    """
+    return 1.0 if "temperature_reason" in summary else float(summary.get("temperature", 1.0))
+
+
 def write_summary(summary: Mapping[str, Any], folder: Path) -> None:
     """Write summary.json into `folder`; it replaces the old one whole."""
     write_text(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")

@@ -8,6 +8,7 @@ from textmix.metrics.examples import FloatArray
 from textmix.ood import msp
 from textmix.predictions import OOD_PREFIX, Predictions, load
 from textmix.report import read_summary
+from textmix.report.material import used_temperature
 from textmix.sweep.grid import Run
 from textmix.temperature import apply_temperature
 
@@ -29,15 +30,8 @@ class Trained:
 
     @property
     def temperatures(self) -> list[float]:
-        """The temperature that each run's validation split asked for; empty where the runs did not ask.
-
-        Where no temperature is best it is 1, for the model stays as it was trained.
-        """
-        found = [
-            1.0 if "temperature_reason" in summary else float(summary["temperature"])
-            for summary in self.summaries
-            if "temperature" in summary
-        ]
+        """The temperature that each run's validation split asked for; empty where the runs did not ask."""
+        found = [used_temperature(summary) for summary in self.summaries if "temperature" in summary]
         return found if len(found) == len(self.runs) else []
 
     def calibrated(self, sets: Sequence[Predictions]) -> list[Predictions]:
