@@ -108,6 +108,14 @@ def test_the_folder_of_the_run_must_be_free(topics, tmp_path, folder, message, c
     assert not (tmp_path / "new").exists()
 
 
+def test_validation_too_small_for_a_temperature_is_warned_of(topics, capsys):
+    code, _, err = doctor("--data.path", str(topics), *SMALL, capsys=capsys)
+    assert code == 0
+    assert "calibration.bake: the saved model's temperature will come from 60 validation examples" in err
+    _, _, err = doctor("--data.path", str(topics), *SMALL, "--calibration.bake", "false", capsys=capsys)
+    assert "calibration.bake" not in err
+
+
 def test_a_class_that_a_split_lacks_is_counted(topics, tmp_path, capsys):
     for split in ("train", "validation", "test"):
         table = pd.read_csv(topics / f"{split}.csv")

@@ -57,6 +57,19 @@ def test_a_run_whose_epochs_max_steps_leaves_unmixed_is_refused_before_anything_
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("rows", "bake", "warned"), [(30, True, True), (30, False, False), (100, True, False)])
+def test_a_temperature_from_few_examples_is_warned_of_where_it_will_be_baked(
+    tmp_path, topics, caplog, rows, bake, warned
+):
+    table = pd.read_csv(topics / "train.csv")
+    for split, part in (("train", table), ("validation", table[:rows])):
+        part.to_csv(tmp_path / f"{split}.csv", index=False)
+    config = replace(CONFIG, data=DataConfig(path=str(tmp_path)), train=replace(CONFIG.train, max_steps=1))
+    run(replace(config, calibration=CalibrationConfig(bake=bake)), tmp_path / "run")
+    sentence = f"calibration.bake: the saved model's temperature will come from {rows} validation examples"
+    assert (sentence in caplog.text) is warned
+
+
 def test_texts_outside_the_classes_are_read_as_those_of_test(tmp_path, topics):
     """The tokenizer pads on the left, where a GPT-2 would count the padding among its positions."""
     path = checkpoint(tmp_path / "gpt2", "gpt2")

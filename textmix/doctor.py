@@ -48,7 +48,7 @@ def examine(config: Config, folder: Path) -> Iterator[str]:
     ood = ood_names(config.eval.ood)
     accelerator = start(config.train)
     splits = load_splits(config)
-    check_sizes(splits, config.data.path)
+    check_sizes(splits, config)
     yield f"Data: {config.data.path}\n{_describe_splits(splits)}"
     yield f"Labels\n{_describe_labels(splits)}"
     if ood:

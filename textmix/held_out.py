@@ -1,5 +1,6 @@
 """The examples that a model is not trained on: validation, test, and sets outside the classes."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +19,12 @@ from textmix.errors import InputError
 from textmix.mixup import EmbeddingNoise
 from textmix.predictions import OOD_PREFIX, Predictions
 
+logger = logging.getLogger(__name__)
+
 MOMENT_EXAMPLES = 1_000
 """Training examples on which the mean and deviation of the embeddings are measured."""
+ENOUGH_TO_SCALE = 100
+"""Validation examples below which a temperature may cost more than it gains (docs/guide.md)."""
 
 
 def load(config: Config) -> tuple[Splits, dict[str, Examples]]:
@@ -29,21 +34,29 @@ def load(config: Config) -> tuple[Splits, dict[str, Examples]]:
     """
     names = ood_names(config.eval.ood)
     splits = load_splits(config)
-    check_sizes(splits, config.data.path)
+    check_sizes(splits, config)
     return splits, {name: load_outside(path, config, splits) for name, path in names.items()}
 
 
-def check_sizes(splits: Splits, source: str) -> None:
-    """Refuse splits of which no summary could be made, before any time is spent on them.
+def check_sizes(splits: Splits, config: Config) -> None:
+    """Refuse splits of which no summary could be made, before any time is spent on them, and warn of a validation split
+    that is too small for the temperature that is to be baked in.
 
     :raises InputError: a split that is measured holds a single example.
     """
     for name, part in (("validation", splits.validation), ("test", splits.test)):
         if part is not None and len(part) < 2:
             raise InputError(
-                f"{source}: expected at least two examples for {name}, got {len(part)}, of which no interval can be "
-                "given; add some, or raise data.validation_fraction."
+                f"{config.data.path}: expected at least two examples for {name}, got {len(part)}, of which no interval "
+                "can be given; add some, or raise data.validation_fraction."
             )
+    bakes = config.calibration.temperature and config.calibration.bake
+    if bakes and len(splits.validation) < ENOUGH_TO_SCALE:
+        logger.warning(
+            "calibration.bake: the saved model's temperature will come from %d validation examples, and from fewer "
+            "than %d it can do harm; add some, or set calibration.bake: false.",
+            len(splits.validation), ENOUGH_TO_SCALE,
+        )  # fmt: skip
 
 
 def ood_names(paths: Sequence[str]) -> dict[str, str]:
