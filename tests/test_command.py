@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from textmix import cli
 from textmix.command import BAD_INPUT, DONE, FAILED, guard, make_parser, parse
 from textmix.config import Config
 from textmix.errors import InputError, RunError
@@ -199,6 +200,17 @@ def test_help_answers_without_torch(argv):
     done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "usage: textmix" in done.stdout
+
+
+def test_help_of_evaluate_says_where_the_options_of_a_model_are(capsys):
+    shown = []
+    for argv in (["--help"], ["--model", "MODEL", "--help"]):
+        with pytest.raises(SystemExit):
+            cli.main(["evaluate", *argv])
+        shown.append(" ".join(capsys.readouterr().out.split()))
+    assert "--model has other options: see textmix evaluate --model MODEL --help." in shown[0]
+    assert "--label_map" not in shown[0]
+    assert "--label_map" in shown[1]
 
 
 def test_help_explains_every_field():

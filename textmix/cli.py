@@ -37,9 +37,8 @@ def evaluate(argv: Sequence[str]) -> None:
     if any(word.split("=")[0] == "--model" for word in argv):
         _evaluate_model(argv)
         return
-    parser = make_parser(
-        EvaluateConfig, "textmix evaluate", _first_line(evaluate), skip=("file", "source", "columns", "ood")
-    )
+    description = f"{_first_line(evaluate)} --model has other options: see textmix evaluate --model MODEL --help."
+    parser = make_parser(EvaluateConfig, "textmix evaluate", description, skip=("file", "source", "columns", "ood"))
     parser.add_argument("file", help="Predictions: parquet, csv, tsv, jsonl or npz with label and one column a class.")
     parser.add_argument(
         "--from", dest="source", type=Literal["logits", "probabilities"], default="logits",
