@@ -97,7 +97,11 @@ def test_a_packaged_corpus_is_divided_as_for_a_run(tmp_path, capsys):
         (["pos", "neg"], ["LABEL_0", "LABEL_1"], {}, ("neg", "pos"), [1, 0]),
         (["1 star", "5 stars"], ["NEGATIVE", "POSITIVE"], {"1 star": "NEGATIVE", "5 stars": "POSITIVE"}, (), [0, 1]),
         (["1", "5"], ["1", "3", "5"], {}, (), [0, 2]),
+        (["0", "2", "3"], ["1", "2", "3"], {"0": "1"}, (), [0, 1, 2]),
+        (["b", "c"], ["a", "b"], {"c": "b"}, (), [1, 1]),
         (["A", "a"], ["A", "a"], {}, (), [0, 1]),
+        (["A", "a"], ["a", "b"], {}, (), [0, 0]),
+        (["A", "a"], ["LABEL_0", "LABEL_1"], {}, ("A", "a"), [0, 1]),
         (["A", "B"], ["A", "a", "b"], {}, (), [0, 2]),
         (["a", "b", "c"], ["x", "y"], {"a": "x", "b": "y", "c": "y"}, (), [0, 1, 1]),
     ],
@@ -112,6 +116,10 @@ def test_labels_are_matched_by_map_name_and_number(found, names, label_map, decl
         (["fine"], ["bad", "good"], {}, "an entry for the label 'fine' of the data, .* labels are bad, good"),
         (["2"], ["LABEL_0", "LABEL_1"], {}, "an entry for the label '2'"),
         (["neg", "pos"], ["LABEL_0", "LABEL_1"], {}, "an entry for the label 'neg'"),
+        (["0", "1", "2"], ["1", "2", "3"], {}, "an entry for the label '0' of the data, .* labels are 1, 2, 3"),
+        (["0", "1"], ["1", "2"], {}, "an entry for the label '0'"),
+        (["3", "0"], ["1", "2", "3"], {}, "an entry for the label '0'"),
+        (["1", "LABEL_1"], ["bad", "good"], {}, "entries for the labels '1' and 'LABEL_1' .* both mean 'good'"),
         (["a"], ["x", "y"], {"b": "x"}, r"labels of the data \(a\) as keys .* got 'b'"),
         (["a"], ["x", "y"], {"a": "z"}, r".* of the model \(x, y\) as values, got 'z'"),
     ],
@@ -119,6 +127,11 @@ def test_labels_are_matched_by_map_name_and_number(found, names, label_map, decl
 def test_labels_that_mean_nothing_to_the_model_are_refused(found, names, label_map, message):
     with pytest.raises(InputError, match=f"label_map: expected {message}"):
         map_labels(found, names, label_map)
+
+
+def test_a_split_without_some_of_the_declared_labels_is_read_as_one_that_has_them():
+    with pytest.raises(InputError, match="an entry for the label '0'"):
+        map_labels(["0"], ["1", "2"], {}, declared=["0", "1"])
 
 
 def test_a_temperature_is_never_fitted_on_the_texts_it_is_measured_on(model, topics, tmp_path, capsys):

@@ -71,8 +71,8 @@ def map_labels(
 ) -> list[int]:
     """Return for each label of the data the index of the model's label that it means.
 
-    A label is looked up in `label_map`, and then among the model's `names`, whatever their case. Where the names of
-    either side are mere numbers (LABEL_2, 2), the number is the index.
+    A label is looked up in `label_map`, and then among the model's `names`, whatever their case. Where none is found
+    among them and the names of either side are mere numbers (LABEL_2, 2), the number is the index.
 
     >>> map_labels(["spam", "ham"], ["HAM", "SPAM"], {})
     [1, 0]
@@ -83,7 +83,7 @@ def map_labels(
 
     :param found: the labels of the data. :param names: those of the model, in the order of its logits.
     :param declared: all labels of the data in the order of their indices, where it says so.
-    :raises InputError: a label means none of the model's.
+    :raises InputError: a label means none of the model's, or the same as another one that `label_map` does not name.
     """
     unknown = sorted(set(label_map) - {*found, *declared}) or sorted(set(label_map.values()) - set(names))
     if unknown:
@@ -91,23 +91,40 @@ def map_labels(
             f"label_map: expected labels of the data ({', '.join(found)}) as keys and of the model "
             f"({', '.join(names)}) as values, got {unknown[0]!r}."
         )
-    exactly, by_name = ({spelt(name): k for k, name in enumerate(names)} for spelt in (str, str.casefold))
-    only_numbers = all(_NUMBERED.fullmatch(name.casefold()) for name in names)
-    places = {name.casefold(): k for k, name in enumerate(declared)} if only_numbers else {}
-    indices = []
+    indices = _by_name([*found, *declared], names, label_map)
+    if indices.keys() <= label_map.keys():
+        # Names may be numbers counted from 1: a label is an index only where none is a name.
+        indices = _by_number(found, names, declared) | indices
+    meant: dict[int, str] = {}
     for label in found:
-        name = label_map.get(label, label)
-        meant = name.casefold()
-        number = _NUMBERED.fullmatch(meant)
-        told = places.get(meant, int(number[1] or number[2]) if number else -1)
-        index = exactly.get(name, by_name.get(meant, told))
+        index = indices.get(label, -1)
         if not 0 <= index < len(names):
             raise InputError(
                 f"label_map: expected an entry for the label {label!r} of the data, which the model does not have; its "
                 f"labels are {', '.join(names)}."
             )
-        indices.append(index)
-    return indices
+        if label not in label_map and meant.setdefault(index, label).casefold() != label.casefold():
+            raise InputError(
+                f"label_map: expected entries for the labels {meant[index]!r} and {label!r} of the data, which both "
+                f"mean {names[index]!r} of the model."
+            )
+    return [indices[label] for label in found]
+
+
+def _by_name(labels: Sequence[str], names: Sequence[str], label_map: Mapping[str, str]) -> dict[str, int]:
+    """Return the indices of the labels that are names of the model, as they are or but for their case."""
+    exactly, folded = ({spelt(name): k for k, name in enumerate(names)} for spelt in (str, str.casefold))
+    wanted = {label: label_map.get(label, label) for label in labels}
+    indices = {label: exactly.get(name, folded.get(name.casefold())) for label, name in wanted.items()}
+    return {label: index for label, index in indices.items() if index is not None}
+
+
+def _by_number(labels: Sequence[str], names: Sequence[str], declared: Sequence[str]) -> dict[str, int]:
+    """Return the number of each label that is one; where the model has only numbers, the place in `declared` first."""
+    numbers = {label: _NUMBERED.fullmatch(label.casefold()) for label in labels}
+    indices = {label: int(number[1] or number[2]) for label, number in numbers.items() if number}
+    only_numbers = all(_NUMBERED.fullmatch(name.casefold()) for name in names)
+    return indices | {label: k for k, label in enumerate(declared) if only_numbers}
 
 
 def _labelled_examples(config: EvaluateModelConfig, split: str, classifier: Classifier) -> TextExamples:
