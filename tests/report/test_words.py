@@ -43,8 +43,21 @@ def test_lead_says_accuracy_then_calibration_then_what_to_do():
     [
         (0.0611, {}, "are overconfident: confidence and accuracy differ by 6.1 % on average"),
         (0.016, {"over": 0.001, "under": 0.06}, "are underconfident: "),
+        (
+            0.016,
+            {"over": 0.0313, "under": 0.0299},
+            "are overconfident in some ranges of confidence (3.1 %) and underconfident in others (3.0 %): confidence "
+            "and accuracy differ by 6.1 % on average",
+        ),
+        (0.016, {"over": 0.0212, "under": 0.04}, "are overconfident in some ranges of confidence (2.1 %) and under"),
+        (0.016, {"over": 0.0412, "under": 0.02}, "are overconfident: "),
         (0.0612, {}, "show no miscalibration: their calibration error, 6.1 %, is no more than chance gives"),
         (0.0612, {"spiegelhalter_p_value": 0.01}, "are overconfident by Spiegelhalter's z (p 0.010), although"),
+        (
+            0.0612,
+            {"spiegelhalter_p_value": 0.01, "over": 0.031, "under": 0.0302},
+            "are miscalibrated by Spiegelhalter's",
+        ),
     ],
 )
 def test_the_verdict_follows_the_null_band_and_z(high, metrics, expected):

@@ -36,12 +36,20 @@ def verdict(summary: Mapping[str, Any], part: str) -> str:
     """Say, as the end of a sentence about probabilities, whether those of `part` can be believed.
 
     They can't where ECE lies above its null band, or where Spiegelhalter's z is significant. Where neither is so, the
-    upper end of ECE's interval tells how much a set of this size may hide.
+    upper end of ECE's interval tells how much a set of this size may hide. Where the smaller of ECE's two halves is
+    more than a third of it, confidence errs in both directions.
     """
     metrics, band = summary[part], summary["null_band"][part]["ece"]
     error, chance = percent(metrics["ece"]), percent_range((band["low"], band["high"]))
-    direction = "overconfident" if metrics["over"] >= metrics["under"] else "underconfident"
+    over, under = metrics["over"], metrics["under"]
+    mixed = min(over, under) > metrics["ece"] / 3
+    direction = "miscalibrated" if mixed else "overconfident" if over >= under else "underconfident"
     if metrics["ece"] > band["high"]:
+        if mixed:
+            direction = (
+                f"overconfident in some ranges of confidence ({percent(over)}) and underconfident in others "
+                f"({percent(under)})"
+            )
         return (
             f"are {direction}: confidence and accuracy differ by {error} on average, where chance alone would give "
             f"{chance}."
