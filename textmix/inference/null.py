@@ -81,7 +81,8 @@ def spiegelhalter(logits: Array, labels: Array, mode: Mode = "top") -> ZTest:
 
     z = sum (o_i - c_i)(1 - 2 c_i) / sqrt(sum (1 - 2 c_i)^2 c_i (1 - c_i)), with c the confidence and o the outcome, of
     the predicted class in mode `top` (Spiegelhalter 1986, Statistics in Medicine 5, 421). Positive where the Brier
-    score of the outcomes is worse than the confidences promise, as under overconfidence. No bins, and much power
+    score of the outcomes is worse than the confidences promise, as under overconfidence above one half. Below it the
+    weight 1 - 2c has the other sign: overconfidence makes z negative, and the two can cancel. No bins, and much power
     against confidence that is too high or too low throughout; none against deviations that cancel.
 
     :param logits: (N, C), tensor or array of any float type. :param labels: (N,) class indices.
@@ -89,6 +90,9 @@ def spiegelhalter(logits: Array, labels: Array, mode: Mode = "top") -> ZTest:
 
     >>> round(spiegelhalter([[2.0, 0.0]] * 100, [0] * 88 + [1] * 12).p_value, 2)
     0.98
+    >>> unsure = np.log([[0.35, 0.33, 0.32]] * 100)
+    >>> round(spiegelhalter(unsure, [0] * 20 + [1] * 80).statistic, 2)  # confidence 0.35, accuracy 0.2
+    -3.14
     """
     examples = score_examples(logits, labels, mode)
     confidence, outcome = examples.confidence.numpy(), examples.outcome.numpy()
