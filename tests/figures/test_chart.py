@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 from textmix.figures import (
     accuracy_confidence_density,
     against_alpha,
+    along,
     confidence_histograms,
     mixed_label_entropy,
     reliability_diagram,
@@ -90,6 +91,25 @@ def test_words_that_look_like_markup_stay_words():
     svg = chart.svg()
     assert "<script" not in svg
     assert "<script>alert(1)</script>" in ET.fromstring(svg)[1].text
+
+
+def test_names_with_dollars_underscores_or_chinese_letters_are_shown_as_they_are():
+    chart = confidence_histograms(
+        {"m$_$x": {"test": SHARES, "_noise": SHARES / 2, "\N{CJK UNIFIED IDEOGRAPH-4E2D}": SHARES}}
+    )
+    ET.fromstring(chart.svg())
+    assert chart.figure.axes[0].get_title(loc="left") == "m$_$x"
+    shown = [text.get_text().lstrip("\N{ZERO WIDTH SPACE}") for text in chart.figure.legends[0].texts]
+    assert shown == ["test", "_noise", "\N{CJK UNIFIED IDEOGRAPH-4E2D}"]
+
+
+def test_every_curve_has_its_name_in_the_legend():
+    curve = SHARES, SHARES
+    named = {"_a": CURVE, "b$_$": CURVE}
+    for chart in (along(["1", "2"], {"ECE": named}, "epochs"), risk_coverage(dict.fromkeys(named, curve))):
+        ET.fromstring(chart.svg())
+        (legend,) = chart.figure.legends or [chart.figure.axes[0].get_legend()]
+        assert [text.get_text().lstrip("\N{ZERO WIDTH SPACE}") for text in legend.texts] == ["_a", "b$_$"]
 
 
 def test_series_differ_without_colour():

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ _STYLE = {
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "text.color": INK,
+    "text.parse_math": False,  # names of files and runs may hold dollars; what is mathematics says so
     "xtick.color": INK,
     "ytick.color": INK,
     "xtick.labelsize": 9,
@@ -67,9 +69,18 @@ _UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Draw in the library's style, whatever the caller's settings, and put those back."""
-    with matplotlib.style.context(_STYLE, after_reset=True):
+    """Draw in the library's style, whatever the caller's settings, and put those back.
+
+    A letter that the font lacks, in a name, is drawn as a box without a warning: the description has the name.
+    """
+    with matplotlib.style.context(_STYLE, after_reset=True), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         yield
+
+
+def legend_label(name: str) -> str:
+    """Return `name` as a label that a legend shows: matplotlib leaves out those that begin with an underscore."""
+    return f"\N{ZERO WIDTH SPACE}{name}" if name.startswith("_") else name
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from textmix.figures.chart import INK, SERIES, WIDTH, Chart, look
+from textmix.figures.chart import INK, SERIES, WIDTH, Chart, legend_label, look
 
 MOST_POINTS = 400
 """Points a curve is drawn with, however many examples it has."""
@@ -30,7 +30,7 @@ def against_alpha(
             axes.plot(place, estimate, **style)
             axes.set_ylabel(metric)
         rows[-1].set_xticks(place, [f"{alpha:g}" for alpha in alphas])
-        rows[-1].set_xlabel(r"$\alpha$")
+        rows[-1].set_xlabel(r"$\alpha$", parse_math=True)
     ends = "; ".join(f"{metric} {values[0, 0]:.3f} at alpha {alphas[0]:g} and {values[-1, 0]:.3f} at {alphas[-1]:g}"
                      for metric, values in metrics.items())  # fmt: skip
     return Chart(name, figure, f"{', '.join(metrics)} against alpha", f"With 95 % intervals: {ends}.")
@@ -55,8 +55,8 @@ def along(
             aside = np.linspace(-0.15, 0.15, len(methods)) if len(methods) > 1 else [0.0]
             for (method, values), style, shift in zip(methods.items(), _styles(len(methods)), aside, strict=True):
                 estimate, low, high = values.T
-                axes.errorbar(place + shift, estimate, yerr=[estimate - low, high - estimate], **style, label=method,
-                              elinewidth=1, capsize=2)  # fmt: skip
+                axes.errorbar(place + shift, estimate, yerr=[estimate - low, high - estimate], **style,
+                              label=legend_label(method), elinewidth=1, capsize=2)  # fmt: skip
             axes.set_ylabel(metric)
         rows[-1].set_xticks(shown, [places[k] for k in shown])
         rows[-1].set_xlabel(axis)
@@ -91,7 +91,8 @@ def risk_coverage(
         axes = figure.subplots()
         for (label, (coverage, risk)), style in zip(curves.items(), _styles(len(curves)), strict=True):
             kept = np.unique(np.linspace(0, len(coverage) - 1, MOST_POINTS).round().astype(int))
-            axes.plot(coverage[kept], risk[kept], color=style["color"], linestyle=style["linestyle"], label=label)
+            axes.plot(coverage[kept], risk[kept], color=style["color"], linestyle=style["linestyle"],
+                      label=legend_label(label))  # fmt: skip
         axes.set(xlabel="coverage (share answered)", ylabel="risk (share wrong)", xlim=(0, 1))
         axes.set_ylim(bottom=0)
         if len(curves) > 1:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from textmix.figures.chart import INK, MUTED, SERIES, WIDTH, Chart, look
+from textmix.figures.chart import INK, MUTED, SERIES, WIDTH, Chart, legend_label, look
 
 
 def confidence_histograms(
@@ -24,7 +24,7 @@ def confidence_histograms(
                 look_of = SERIES[k % len(SERIES)]
                 share = np.histogram(confidence, bins, (0, 1))[0] / len(confidence)
                 axes.stairs(share, np.linspace(0, 1, bins + 1), color=look_of["color"], ls=look_of["linestyle"],
-                            fill=k == 0, alpha=0.35 if k == 0 else 1, lw=1.8, label=label)  # fmt: skip
+                            fill=k == 0, alpha=0.35 if k == 0 else 1, lw=1.8, label=legend_label(label))  # fmt: skip
             axes.set(xlim=(0, 1), ylabel="share")
             axes.set_title(method, loc="left")
         rows[-1].set_xlabel("confidence")
@@ -52,7 +52,7 @@ def mixed_label_entropy(
             share = np.histogram(values, bins, (0, top))[0] / len(values)
             axes.stairs(share, np.linspace(0, top, bins + 1), fill=True, color=SERIES[0]["color"], alpha=0.75)
             axes.axvline(float(values.mean(dtype=np.float64)), color=INK, linewidth=1.2)
-            axes.set_ylabel(rf"$\alpha$ = {alpha:g}", rotation=0, ha="right", va="center")
+            axes.set_ylabel(rf"$\alpha$ = {alpha:g}", parse_math=True, rotation=0, ha="right", va="center")
             axes.set(yticks=[], xlim=(0, top))
             axes.spines["left"].set_color(MUTED)
         rows[-1].set_xlabel("entropy of the mixed label (nats); line: mean")
