@@ -19,6 +19,14 @@ def test_a_million_points_are_drawn_as_few_and_keep_their_ends():
     assert "model: 0.100 for the most confident half, 0.200 for all" in chart.description
 
 
+def test_a_curve_of_one_point_is_a_marker():
+    coverage = np.arange(1, 11) / 10
+    one, many = (
+        risk_coverage({"flat": (np.ones(1), np.full(1, 0.3)), "curve": (coverage, coverage / 5)}).figure.axes[0].lines
+    )
+    assert (one.get_marker(), many.get_marker()) == ("o", "")
+
+
 def test_methods_stand_in_order_with_their_intervals():
     chart = soft_against_dominant({"none": {"ECE": (0.1, 0.08, 0.13)}, "soft": {"ECE": (0.02, 0.01, 0.05)}})
     axes = chart.figure.axes[0]

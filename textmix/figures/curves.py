@@ -92,6 +92,7 @@ def risk_coverage(
         for (label, (coverage, risk)), style in zip(curves.items(), _styles(len(curves)), strict=True):
             kept = np.unique(np.linspace(0, len(coverage) - 1, MOST_POINTS).round().astype(int))
             axes.plot(coverage[kept], risk[kept], color=style["color"], linestyle=style["linestyle"],
+                      marker=style["marker"] if len(kept) == 1 else "", clip_on=False,
                       label=legend_label(label))  # fmt: skip
         axes.set(xlabel="coverage (share answered)", ylabel="risk (share wrong)", xlim=(0, 1))
         axes.set_ylim(bottom=0)
