@@ -59,4 +59,10 @@ def test_a_single_filled_bin_is_drawn(confidence):
     count[-1] = 3
     mean, accuracy = empty.copy(), empty.copy()
     mean[-1], accuracy[-1] = confidence, 1.0
-    assert "1 bins" in reliability_diagram(BinTable(edges[:-1], edges[1:], count, mean, accuracy)).description
+    chart = reliability_diagram(BinTable(edges[:-1], edges[1:], count, mean, accuracy))
+    assert "1 bins" in chart.description
+    axes = chart.figure.axes[0]
+    (low,), (high,) = calibrated_band(count[-1:], mean[-1:])
+    corners = axes.collections[0].get_paths()[0].get_extents().get_points()
+    np.testing.assert_allclose(corners, [[confidence - 1 / 30, low], [confidence + 1 / 30, high]])
+    assert [text.get_text() for text in axes.get_legend().texts] == ["95 % if perfectly calibrated"]

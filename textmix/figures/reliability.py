@@ -22,7 +22,7 @@ def reliability_diagram(
 
     Bars stand at the mean confidence of their bin and carry the 95 % Wilson interval of its accuracy. The band around
     the diagonal is where 95 % of the bars of a perfectly calibrated model with these counts would end (binomial).
-    Counts are below.
+    With one bin filled, the band is as wide as the bin. Counts are below.
     """
     filled = table.count > 0
     n, confidence, accuracy = table.count[filled], table.confidence[filled], table.accuracy[filled]
@@ -30,10 +30,11 @@ def reliability_diagram(
     with look():
         figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
         upper, lower = figure.subplots(2, 1, height_ratios=[4, 1], sharex=True)
-        _draw_band(upper, confidence, low, high)
-        _draw_bars(upper, n, confidence, accuracy, width=0.6 / len(table.count))
+        width = 1 / len(table.count)
+        _draw_band(upper, confidence, low, high, width)
+        _draw_bars(upper, n, confidence, accuracy, 0.6 * width)
         upper.set(ylabel="accuracy", ylim=(0, 1.02))
-        lower.bar(table.lower, table.count, align="edge", width=1 / len(table.count), color=MUTED, ec=PAPER, lw=0.5)
+        lower.bar(table.lower, table.count, align="edge", width=width, color=MUTED, ec=PAPER, lw=0.5)
         lower.set(xlabel="confidence", ylabel="examples", xlim=(0, 1.02))
         lower.yaxis.set_major_locator(MaxNLocator(2, integer=True))
         lower.yaxis.set_major_formatter("{x:,.0f}")
@@ -56,12 +57,18 @@ def calibrated_band(
 
 
 def _draw_band(
-    axes: Axes, confidence: npt.NDArray[np.float64], low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]
+    axes: Axes,
+    confidence: npt.NDArray[np.float64],
+    low: npt.NDArray[np.float64],
+    high: npt.NDArray[np.float64],
+    width: float,
 ) -> None:
     axes.plot([0, 1], [0, 1], color=MUTED, linestyle=":", linewidth=1.2)
-    if len(confidence) > 1:
-        axes.fill_between(confidence, low, high, color=BAND, linewidth=0, label="95 % if perfectly calibrated")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    if len(confidence) == 1:  # one point has no area
+        confidence = confidence + np.array([-width / 2, width / 2])
+        low, high = low.repeat(2), high.repeat(2)
+    axes.fill_between(confidence, low, high, color=BAND, linewidth=0, label="95 % if perfectly calibrated")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
 
 
 def _draw_bars(
