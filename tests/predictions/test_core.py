@@ -93,3 +93,11 @@ def test_aligned_moves_columns_and_labels_together():
     np.testing.assert_array_equal(aligned(turned, p.label_names).logits, p.logits)
     with pytest.raises(InputError, match=r"got \['neu'\] missing and \['other'\] besides"):
         aligned(Predictions(p.logits, p.labels, ("neg", "other", "pos"), p.ids), p.label_names)
+
+
+def test_many_classes_are_shown_as_five_and_a_count():
+    names = tuple(f"class {k:03}" for k in range(150))
+    with pytest.raises(InputError) as raised:
+        aligned(Predictions(np.zeros((1, 2), "f4"), np.zeros(1, "i8"), ("a", "b"), ["x"]), names)
+    five = "['class 000', 'class 001', 'class 002', 'class 003', 'class 004'] and 145 more"
+    assert str(raised.value) == f"expected the classes {five}, got {five} missing and ['a', 'b'] besides."

@@ -69,8 +69,16 @@ class Predictions:
 def rows(index: npt.NDArray[np.intp]) -> str:
     """Name rows in an error: the first five, and how many more."""
     shown = ", ".join(str(i) for i in index[:5])
-    more = f" and {len(index) - 5:,} more" if len(index) > 5 else ""
-    return f"{'row' if len(index) == 1 else 'rows'} {shown}{more}"
+    return f"{'row' if len(index) == 1 else 'rows'} {shown}{_more(len(index))}"
+
+
+def some(names: Sequence[str]) -> str:
+    """List names in an error: the first five, and how many more."""
+    return f"{list(names[:5])}{_more(len(names))}"
+
+
+def _more(count: int) -> str:
+    return f" and {count - 5:,} more" if count > 5 else ""
 
 
 def _check_finite(logits: npt.NDArray[np.floating]) -> None:
@@ -110,7 +118,9 @@ def aligned(predictions: Predictions, label_names: tuple[str, ...]) -> Predictio
     missing = sorted(set(label_names) - set(predictions.label_names))
     extra = sorted(set(predictions.label_names) - set(label_names))
     if missing or extra:
-        raise InputError(f"expected the classes {list(label_names)}, got {missing} missing and {extra} besides.")
+        raise InputError(
+            f"expected the classes {some(label_names)}, got {some(missing)} missing and {some(extra)} besides."
+        )
     order = [predictions.label_names.index(name) for name in label_names]
     place = np.argsort(order)
     labels = place[predictions.labels] if predictions.labelled else predictions.labels

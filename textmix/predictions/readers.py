@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from textmix.errors import InputError, naming
 from textmix.files import check_file
-from textmix.predictions.core import LOGIT, UNLABELLED, Predictions, rows
+from textmix.predictions.core import LOGIT, UNLABELLED, Predictions, rows, some
 from textmix.predictions.tables import PROBABILITY, read_table
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ def _labels(column: pa.ChunkedArray, names: tuple[str, ...], *, indices: bool) -
     bad = np.flatnonzero(found.is_null().to_numpy())
     hint = "; labels that are indices need --columns, which says their order" if as_index else ""
     raise InputError(
-        f"{rows(bad)} (counted from 0): expected a label among {list(names)}, got {given[int(bad[0])].as_py()!r}{hint}."
+        f"{rows(bad)} (counted from 0): expected a label among {some(names)}, got {given[int(bad[0])].as_py()!r}{hint}."
     )
 
 
