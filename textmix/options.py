@@ -145,7 +145,7 @@ class EvaluateModelConfig:
             check(vars(self)[key] is None or vars(self)[key] >= 1, key, "an integer >= 1", vars(self)[key])
         check(self.seed >= 0, "seed", "an integer >= 0", self.seed)
         other = self.calibrate_split != self.split
-        check(other, "calibrate_split", "another split than the one that is measured", self.calibrate_split)
+        check(other, "calibrate_split", f"another split than {self.split!r}, which is measured", self.calibrate_split)
 
 
 Overrides = dict[str, Any]

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from textmix.command import make_parser, parse
 from textmix.errors import InputError
 from textmix.evaluate import compare_runs
-from textmix.options import CompareConfig
-from textmix.sweep.results import read_results
+from textmix.options import CompareConfig, SweepConfig
+from textmix.sweep.grid import expand
+from textmix.sweep.results import collect, read_results
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,16 @@ def test_a_row_for_each_method_with_its_seeds_and_those_to_come(results):
     assert len(results["config_hash"]) == 16
     assert "torch" in results["versions"]
     assert row(results, "mixup 0.4")["changes"] == {"mixup.alpha": 0.4}
+
+
+def test_the_first_method_is_the_files_whichever_seeds_it_has(swept):
+    """Runs are sorted by their seeds, so that another method's may come before the first's."""
+    sweep, _ = parse(make_parser(SweepConfig, "", ""), SweepConfig, ["--config", str(swept[1].parent / "grid.yaml")])
+    runs = [run for run in expand(sweep, swept[1]) if run.method != "diverging"]
+    found = collect(sweep, "grid", runs[::-1], runs)
+    assert [row["method"] for row in found["rows"]] == ["no mixup", "mixup 0.4", "dominant 0.4"]
+    assert not found["rows"][0]["differences"]
+    assert found["rows"][1]["differences"]
 
 
 @pytest.mark.parametrize(("method", "folder"), [("no mixup", "no-mixup"), ("mixup 0.4", "mixup-0.4")])

@@ -43,7 +43,7 @@ def collect(sweep: SweepConfig, name: str, runs: Sequence[Run], finished: Sequen
     done = {run.folder for run in finished}
     rows, versions, revisions = [], set(), set()
     for group in groups.values():
-        for row, trained in _rows(group, done, statistics):
+        for row, trained in _rows(list(sweep.methods), group, done, statistics):
             rows.append(row)
             versions |= {item for summary in trained.summaries for item in summary["versions"].items()}
             revisions |= {summary["git_revision"] for summary in trained.summaries} - {None}
@@ -91,22 +91,25 @@ def read_results(path: Path) -> dict[str, Any]:
     return results
 
 
-def _rows(group: Sequence[Run], done: set[Path], statistics: Statistics) -> Iterator[tuple[dict[str, Any], Trained]]:
-    """Yield a row for each method of one data set, model and size that has a finished run, and its runs."""
-    methods: dict[str, list[Run]] = {}
-    for run in group:
-        methods.setdefault(run.method, []).append(run)
+def _rows(
+    methods: Sequence[str], group: Sequence[Run], done: set[Path], statistics: Statistics
+) -> Iterator[tuple[dict[str, Any], Trained]]:
+    """Yield a row for each method of one data set, model and size that has a finished run, and its runs.
+
+    They come in the order of `methods`, whichever seeds each has: the first is what others are compared with.
+    """
     first: Trained | None = None
-    for planned in methods.values():
+    for method in methods:
+        planned = [run for run in group if run.method == method]
         finished = [run for run in planned if run.folder in done]
         if finished:
             trained = Trained(finished)
-            first = trained if planned[0].method == group[0].method else first
+            first = trained if method == methods[0] else first
             try:
                 row = _row(planned, trained, first, statistics)
             except InputError as error:  # a run from before the data changed
                 place = finished[0].folder.parent
-                raise InputError(f"{place}: {planned[0].method!r}, its seeds or beside the first: {error}") from error
+                raise InputError(f"{place}: {method!r}, its seeds or beside the first: {error}") from error
             yield row, trained
 
 
