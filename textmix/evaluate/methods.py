@@ -1,6 +1,7 @@
 """What is compared: methods, each with the predictions of its runs on the same examples."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,10 @@ from textmix.report import read_summary
 from textmix.report.material import as_written, read_config, used_temperature
 from textmix.temperature import apply_temperature
 
+log = logging.getLogger(__name__)
+
+_SHOWN = 60
+"""Characters of a text that a warning quotes."""
 SEED_KEYS = ("seed", "output_dir")
 """Settings in which the repetitions of one method may differ."""
 
@@ -58,6 +63,7 @@ def read_methods(paths: Sequence[Path], part: str) -> list[Method]:
         reference = reference or predictions
         try:
             _, predictions = align([reference, predictions])
+            _look_at_texts(reference, predictions, path)
         except InputError as error:
             raise InputError(f"{path}, compared with {paths[0]}: {error}") from error
         key = json.dumps(settings, sort_keys=True) if settings else str(path)
@@ -74,6 +80,22 @@ def read_methods(paths: Sequence[Path], part: str) -> list[Method]:
         _, settings, runs, temperatures = zip(*group, strict=True)
         methods.append(Method(name, settings[0], runs, temperatures))
     return methods
+
+
+def _look_at_texts(first: Predictions, other: Predictions, path: Path) -> None:
+    """Warn of rows that may share no more than their id, which is the row's number where a file has no ids.
+
+    They are not refused: models may read other columns of the same rows, or the same texts cleaned.
+    """
+    if first.texts is None or other.texts is None:
+        return
+    row = next((i for i, pair in enumerate(zip(first.texts, other.texts, strict=True)) if pair[0] != pair[1]), None)
+    if row is not None:
+        log.warning(
+            "%s: other texts than in the first, such as %r instead of %r under id %r; if these are other examples, "
+            "give both files an id column or the same order.",
+            path, other.texts[row][:_SHOWN], first.texts[row][:_SHOWN], other.ids[row],
+        )  # fmt: skip
 
 
 def differences(first: Method, other: Method) -> list[str]:

@@ -9,21 +9,17 @@ import numpy.typing as npt
 from textmix.errors import InputError
 from textmix.predictions import Predictions
 
-_SHOWN = 60
-"""Characters of a text that an error quotes."""
-
 
 def align(runs: Sequence[Predictions]) -> list[Predictions]:
     """Return the predictions in the order of the first; each keeps its own order of classes.
 
-    :raises InputError: their ids, true labels or, where both have some, texts differ.
+    :raises InputError: their ids or true labels differ.
     """
     first = runs[0]
     place = {identifier: row for row, identifier in enumerate(first.ids)}
     aligned = [first]
     for number, run in enumerate(runs[1:], start=2):
         ordered = run if list(run.ids) == list(first.ids) else _reorder(run, place, number)
-        _check_texts(first, ordered, number)
         _check_labels(first, ordered, number)
         aligned.append(ordered)
     return aligned
@@ -46,20 +42,6 @@ def _reorder(run: Predictions, place: dict[str, int], number: int) -> Prediction
         ids=[run.ids[row] for row in rows],
         texts=None if run.texts is None else [run.texts[row] for row in rows],
     )
-
-
-def _check_texts(first: Predictions, run: Predictions, number: int) -> None:
-    """Refuse rows that share no more than their id, which is the row's number where a file has no ids."""
-    if first.texts is None or run.texts is None:
-        return
-    differs = [row for row, (text, other) in enumerate(zip(first.texts, run.texts, strict=True)) if text != other]
-    if differs:
-        row = differs[0]
-        raise InputError(
-            f"compare: expected the same texts, got {len(differs)} that differ in number {number}: id {run.ids[row]!r} "
-            f"is {first.texts[row][:_SHOWN]!r} in the first and {run.texts[row][:_SHOWN]!r} there; give both files an "
-            "id column or the same order, or leave out `text` where the examples are the same."
-        )
 
 
 def _check_labels(first: Predictions, run: Predictions, number: int) -> None:
