@@ -1,6 +1,11 @@
 import io
 import json
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ from checkpoints_kit import checkpoint
 from PIL import Image
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from textmix import outcome
 from textmix.config import CalibrationConfig, Config, DataConfig, EvalConfig, ExportConfig, ModelConfig, PeftConfig
 from textmix.config import TrainConfig as Train
 from textmix.data import load_splits
@@ -164,3 +170,18 @@ def test_embeddings_of_noise_are_one_of_the_sets_outside(tmp_path, topics):
     summary = json.loads((folder / "summary.json").read_text())
     assert set(summary["ood"]) == {"noise", "noise_embeddings"}
     assert set(summary["ood"]["noise_embeddings"]["scores"]) == {"msp", "entropy", "energy", "margin"}
+
+
+def test_the_commit_of_a_repository_around_an_installed_package_is_not_ours(tmp_path):
+    """As in a project whose .venv holds textmix: git looks in the folders above."""
+    package = tmp_path / "site-packages" / "textmix"
+    shutil.copytree(Path(outcome.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "theirs"]):
+        subprocess.run([*git, *words], check=True)
+    program = "from textmix.outcome import _git_revision; print(_git_revision())"
+    ask = {"args": [sys.executable, "-c", program], "capture_output": True, "text": True, "check": True}
+    ask |= {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(package.parent)}}
+    assert subprocess.run(**ask).stdout == "None\n"
+    subprocess.run([*git, "add", "."], check=True)  # now it is a checkout
+    assert len(subprocess.run(**ask).stdout.strip()) == 40

@@ -4,11 +4,13 @@ This module imports nothing heavy, so that ``--help`` answers at once.
 """
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
 from textmix.config import Config, DataConfig
 from textmix.config.bounds import check, check_choices, check_statistics
 from textmix.config.data import is_encoding
+from textmix.config.keys import MEASURED_ON
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ class SweepConfig:
 def check_seeds(seeds: object, key: str) -> None:
     """Refuse seeds of which some are no seeds, or the same."""
     found = list(seeds) if isinstance(seeds, (list, tuple)) else []
-    valid = all(isinstance(seed, int) and seed >= 0 for seed in found)
+    valid = all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in found)
     check(valid and len(set(found)) == len(found) >= 1, key, "one or more different integers >= 0", seeds)
 
 
@@ -251,7 +253,8 @@ class TuneConfig(Config):
         check(0 < self.minutes < float("inf"), "minutes", "a number > 0", self.minutes)
         check(bool(self.search), "search", "options and where to look for them", self.search)
         for key, space in self.search.items():
-            check(is_space(space), f"search.{key}", "a list of values or {low, high}, low < high", space)
+            check(key not in MEASURED_ON, "search", "options that leave the validation set as it is", key)
+            check(is_space(space), f"search.{key}", "a list of values or {low, high}, low < high; step > 0", space)
         check(self.trials is None or self.trials >= 1, "trials", "an integer >= 1, or null", self.trials)
         check_job(self.jobs, None)
         check(self.gpus == 0 or self.launcher == "ray", "gpus", "0 for launcher local", self.gpus)
@@ -259,11 +262,15 @@ class TuneConfig(Config):
 
 
 def is_space(space: object) -> bool:
-    """Tell whether something says where to look: a list of values, or a range with low < high."""
+    """Tell whether something says where to look: a list of values, or a finite range with low < high."""
     if isinstance(space, list):
         return bool(space) and all(value is None or isinstance(value, (bool, int, float, str)) for value in space)
     if not isinstance(space, dict) or not {"low", "high"} <= space.keys() <= {"low", "high", "log", "step"}:
         return False
-    low, high = space["low"], space["high"]
-    numbers = all(isinstance(bound, (int, float)) and not isinstance(bound, bool) for bound in (low, high))
-    return numbers and low < high and not (space.get("log") and (low <= 0 or "step" in space))
+    low, high, step, log = space["low"], space["high"], space.get("step", 1), space.get("log", False)
+    kinds = {type(number) for number in (low, high, step)}
+    if not kinds <= {int, float} or type(log) is not bool or not all(map(isfinite, (low, high, step))):
+        return False
+    whole = type(low) is type(high) is int
+    stepped = step > 0 and not (whole and type(step) is float)
+    return low < high and stepped and not (log and (low <= 0 or "step" in space))

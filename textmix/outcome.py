@@ -140,6 +140,13 @@ def _git_revision() -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
-    command = [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - nothing of it is input
-    return done.stdout.strip() if re.fullmatch(r"[0-9a-f]{40,64}\n", done.stdout) else None
+    here = Path(__file__)
+    # Of an installed package, a repository around it is somebody else's: this file is not in it.
+    tracked = _git(git, here.parent, "ls-files", "--error-unmatch", here.name)
+    revision = _git(git, here.parent, "rev-parse", "HEAD")
+    return revision.strip() if tracked and re.fullmatch(r"[0-9a-f]{40,64}\n", revision) else None
+
+
+def _git(git: str, folder: Path, *words: str) -> str:
+    command = [git, "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 - none is input

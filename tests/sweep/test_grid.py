@@ -105,6 +105,8 @@ def test_methods_may_be_models_and_stay_together():
         ({"a": {"mixup.alpha": "x"}}, "a: mixup.alpha: expected a number, got 'x'"),
         ({"a": {"seed": 1}}, "methods: a: expected options that the sweep does not decide, got seed"),
         ({"a": {"data.path": "x/y"}}, "methods: a: .* choose no other data; these belong under data, got data.path"),
+        ({"a": {"data.split_seed": 1}}, "methods: a: .* choose no other data; these belong under data"),
+        ({"a": {"seeds": [True, False]}}, "methods: a: seeds: expected one or more"),
         ({"a": {"seeds": 3}}, "methods: a: seeds: expected one or more different integers >= 0, got 3"),
         ({"a": {"seeds": []}}, "methods: a: seeds: expected one or more"),
         ({"a": {"seeds": [1.5]}}, "methods: a: seeds: expected one or more"),
@@ -115,6 +117,19 @@ def test_methods_may_be_models_and_stay_together():
 def test_runs_that_cannot_be_are_refused(methods, message):
     with pytest.raises(InputError, match=message):
         expand(SweepConfig(methods=methods), Path("s"))
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ({"seeds": 3}, "base: seeds: expected one or more different integers >= 0, got 3"),
+        ({"eval.ood": "noise"}, "eval.ood: expected a list"),
+        ({"data.path": 3}, "data.path: expected a text, got '3'"),
+    ],
+)
+def test_values_of_other_types_are_refused_in_base(base, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        expand(SweepConfig(base=base, methods={"a": {}}, data_root=str(tmp_path)), Path("s"))
 
 
 @pytest.mark.parametrize("key", ["seed", "resume", "output_dir"])

@@ -1,5 +1,6 @@
 """Real searches over small networks."""
 
+import math
 import subprocess
 import sys
 
@@ -124,6 +125,16 @@ def test_a_spent_budget_starts_nothing(tmp_path, search):
         ({"search": {}}, "search: expected options"),
         ({"search": {"mixup.alpha": 3}}, r"search.mixup.alpha: expected a list of values or \{low, high\}"),
         ({"search": {"mixup.alpha": {"low": 2, "high": 1}}}, "search.mixup.alpha"),
+        ({"search": {"mixup.alpha": {"low": 0, "high": math.inf}}}, "search.mixup.alpha"),
+        ({"search": {"mixup.alpha": {"low": 0, "high": 1, "log": "no"}}}, "search.mixup.alpha"),
+        *(
+            ({"search": {"mixup.alpha": {"low": 0, "high": 4, "step": step}}}, r"search.mixup.alpha: .* step > 0")
+            for step in (0, -1, "a", 0.5, True)
+        ),
+        (
+            {"search": {"data.split_seed": [1, 2]}},
+            "search: .* leave the validation set as it is, got 'data.s",
+        ),
         ({"search": {"mixup.alpha": {"low": 0, "high": 1, "log": True}}}, "search.mixup.alpha"),
         ({"trials": 0}, "trials: expected an integer >= 1"),
         ({"resume": "never"}, "resume: expected auto"),

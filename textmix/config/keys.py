@@ -5,6 +5,12 @@ from typing import Any
 
 from textmix.errors import InputError
 
+MEASURED_ON = (
+    "data.path", "data.subset", "data.revision", "data.label_column", "data.validation_split",
+    "data.validation_fraction", "data.split_seed", "data.test_split",
+)  # fmt: skip
+"""Options that decide which examples a run is measured on: of runs that differ in them none is the better one."""
+
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested settings as one level, with dotted keys.

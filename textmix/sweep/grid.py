@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser
 
 from textmix.command import make_parser, read_values
 from textmix.config import PACKAGED, Config
-from textmix.config.keys import flat, nested
+from textmix.config.keys import MEASURED_ON, flat, nested
 from textmix.errors import InputError
 from textmix.files import local_path
 from textmix.options import SweepConfig, check_seeds
@@ -24,8 +24,6 @@ WHOLE = "all"
 _SEEDS = "seeds"
 _OURS = ("seed", "output_dir", "resume")
 """Options of train that the sweep itself decides."""
-_SOURCES = ("data.path", "data.subset", "data.revision", "data.test_split")
-"""Options that methods leave alone: what is measured on other examples can't be compared."""
 
 Cell = tuple[tuple[str, dict[str, Any]], ...]
 """Names and overrides of one data set, model, size and method."""
@@ -100,6 +98,8 @@ def fingerprint(sweep: SweepConfig) -> str:
 def _base(sweep: SweepConfig) -> dict[str, Any]:
     settings = flat(sweep.base)
     _refuse(settings, _OURS, "base")
+    if _SEEDS in settings:
+        check_seeds(settings[_SEEDS], f"base: {_SEEDS}")
     return settings
 
 
@@ -111,7 +111,7 @@ def _entries(kind: str, sweep: SweepConfig) -> list[tuple[str, dict[str, Any]]]:
         settings = flat(overrides)
         _refuse(settings, _OURS, f"{kind}: {name}")
         if kind == "methods":
-            _refuse(settings, _SOURCES, f"{kind}: {name}")
+            _refuse(settings, MEASURED_ON, f"{kind}: {name}")
         if _SEEDS in settings:
             check_seeds(settings[_SEEDS], f"{kind}: {name}: {_SEEDS}")
         result.append((str(name), settings))
@@ -178,7 +178,7 @@ def _local_copies(sweep: SweepConfig) -> dict[str, str]:
     copies = {}
     for name, overrides in _entries("data", sweep):
         path = (_base(sweep) | overrides).get("data.path", "")
-        if path and not path.startswith(PACKAGED):
+        if path and isinstance(path, str) and not path.startswith(PACKAGED):  # of another type is told of later
             copies[path] = str(local_path(sweep.data_root) / (name or Path(path).name))
     missing = [copy for copy in copies.values() if not Path(copy).exists()]
     if missing:
@@ -189,9 +189,9 @@ def _local_copies(sweep: SweepConfig) -> dict[str, str]:
 def _on_local_copies(settings: dict[str, Any], local: Mapping[str, str]) -> dict[str, Any]:
     path = settings.get("data.path", "")
     moved = {**settings}
-    if path in local:
+    if isinstance(path, str) and path in local:
         moved |= {"data.path": local[path]}
         moved = {key: value for key, value in moved.items() if key not in {"data.subset", "data.revision"}}
-    if "eval.ood" in settings:
+    if isinstance(settings.get("eval.ood"), list):
         moved["eval.ood"] = [local.get(source, source) for source in settings["eval.ood"]]
     return moved

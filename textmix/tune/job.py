@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 SHOWN = 10
 """Best trials that are shown."""
 _METRICS = ("accuracy", "nll", "ece")
+_MOST_FAILED = 3
+"""Trials that fail before any gives a number, after which a search stops."""
 _MOST_USELESS = 100
 """Suggestions in a row that were tried before or can't be trained; then the search is over."""
 
@@ -126,8 +128,8 @@ class Search:
         if self.config.trials is not None and len(self.complete) + len(self.under_way) >= self.config.trials:
             return False
         took = [trial.user_attrs["seconds"] for trial in self.study.trials if "seconds" in trial.user_attrs]
-        if len(took) - len(self.complete) >= 3 > len(self.complete):
-            return False  # nothing but failures
+        if len(self.failed) >= _MOST_FAILED and not self.complete:
+            return False  # nothing but failures, in this sitting: what was the matter before may be mended
         expected = fmean(took) * (1 + len(self.under_way)) if took else 0.0
         return bool((sum(took) + expected) / self.config.jobs <= 60 * self.config.minutes)
 
