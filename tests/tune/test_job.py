@@ -111,6 +111,18 @@ def test_a_search_that_only_fails_says_so(search):
     assert "error: the loss is" in done.stdout
 
 
+def test_the_settings_it_starts_from_are_tried_again_after_they_failed(tmp_path, search):
+    data = tmp_path / "data" / "train.csv"
+    texts = data.read_bytes()
+    data.write_bytes(b"\xff\x00\x00,")
+    assert run([*search, "--trials", "2"]).returncode == 1
+    data.write_bytes(texts)
+    assert run([*search, "--trials", "2"]).returncode == 0
+    tried = [yaml.safe_load(path.read_text()) for path in (tmp_path / "out").glob("trials/*/config.yaml")]
+    settings = {(each["mixup"]["alpha"], each["train"]["learning_rate"]) for each in tried}
+    assert {(0.4, 0.01), (0.0, 0.01)} <= settings
+
+
 def test_a_spent_budget_starts_nothing(tmp_path, search):
     assert run([*search, "--trials", "1"]).returncode == 0
     done = run([*search, "--minutes", "0.0001"])

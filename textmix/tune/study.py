@@ -15,8 +15,8 @@ _ALPHA = "mixup.alpha"
 def open_study(folder: Path, search: Mapping[str, Any], base: Mapping[str, Any], seed: int) -> Any:
     """Return the study in `folder`, new or as it was left; a trial that was under way then will be suggested again.
 
-    A new one tries the settings of `base` first, as far as the search can express them, and then those without mixing:
-    whatever is found must beat them.
+    It tries the settings of `base` first, as far as the search can express them, and then those without mixing:
+    whatever is found must beat them. Where they failed in an earlier sitting they are tried again.
 
     :param search: for each option, by dotted key, where to look. :param base: all options of the trials.
     :raises InputError: the package optuna is missing, or the folder holds another search.
@@ -38,15 +38,22 @@ def open_study(folder: Path, search: Mapping[str, Any], base: Mapping[str, Any],
         raise InputError(f"{folder}: holds a search with other settings; give another --output_dir.")
     if not study.trials:
         study.set_user_attr("settings", settings)
-        start = {key: base[key] for key, space in search.items() if _holds(space, base.get(key))}
-        study.enqueue_trial(start)
-        if _ALPHA in search and _holds(search[_ALPHA], 0.0):
-            study.enqueue_trial(start | {_ALPHA: 0.0})
-    running = study.get_trials(states=(optuna.trial.TrialState.RUNNING,))
-    for trial in running:
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         forget(study, trial.number)
         study.enqueue_trial(trial.params)
+    waiting = study.get_trials(states=(optuna.trial.TrialState.WAITING,))
+    known = [trial.params for trial in complete(study)] + [trial.system_attrs["fixed_params"] for trial in waiting]
+    for start in _starts(search, base):
+        if not any(start.items() <= params.items() for params in known):
+            study.enqueue_trial(start)
+            known.append(start)
     return study
+
+
+def _starts(search: Mapping[str, Any], base: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the settings of `base` as far as `search` can express them, and those without mixing."""
+    start = {key: base[key] for key, space in search.items() if _holds(space, base.get(key))}
+    return [start, start | {_ALPHA: 0.0}] if _ALPHA in search and _holds(search[_ALPHA], 0.0) else [start]
 
 
 def suggest(trial: Any, key: str, space: Any) -> Any:
