@@ -15,8 +15,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ORDER = [
     "errors", "files", "config", "options", "command", "predictions", "metrics", "temperature", "inference", "ood",
-    "figures", "report", "data", "models", "losses", "mixup", "engine", "export", "run_folder", "held_out", "outcome",
-    "predict", "evaluate", "doctor", "train", "trainer", "sweep", "tune", "cli",
+    "figures", "run_files", "report", "data", "models", "losses", "mixup", "engine", "export", "run_folder", "held_out",
+    "outcome", "predict", "evaluate", "doctor", "train", "trainer", "sweep", "tune", "cli",
 ]  # fmt: skip
 """From the ground up: a module imports only modules that stand before its own."""
 

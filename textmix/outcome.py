@@ -23,9 +23,9 @@ from textmix.models.adapters import merge_adapters
 from textmix.models.pretrained import proof_example
 from textmix.predictions import OOD_PREFIX, Predictions
 from textmix.predictions.thumbnails import THUMBNAILS
-from textmix.report import make_report, metric_rows, read_summary, summarise, text_table
+from textmix.report import make_report, metric_rows, summarise, text_table
 from textmix.report.details import worst_mistakes
-from textmix.report.material import as_written, write_summary
+from textmix.run_files import as_written, read_summary, write_summary
 from textmix.temperature import Temperature
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import pytest
 from textmix.config import EvalConfig
 from textmix.predictions import Predictions
 from textmix.report import Material, summarise, write_report
-from textmix.report.material import write_summary
+from textmix.run_files import write_summary
 from textmix.temperature import fit_temperature
 
 

@@ -12,8 +12,8 @@ from textmix.errors import InputError, naming
 from textmix.files import local_path
 from textmix.options import EvaluateConfig
 from textmix.predictions import OOD_PREFIX, Predictions, aligned, load
-from textmix.report import Material, metric_rows, read_summary, summarise, text_table, write_report
-from textmix.report.material import write_summary
+from textmix.report import Material, metric_rows, summarise, text_table, write_report
+from textmix.run_files import read_summary, write_summary
 from textmix.temperature import fit_temperature
 
 LOST = "The energy score is missing: probabilities do not tell the size of the logits."

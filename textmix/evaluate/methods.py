@@ -11,8 +11,7 @@ from textmix.config.keys import flat
 from textmix.errors import InputError
 from textmix.inference.pairing import align
 from textmix.predictions import Predictions, load
-from textmix.report import read_summary
-from textmix.report.material import as_written, read_config, used_temperature
+from textmix.run_files import as_written, read_config, read_summary, used_temperature
 from textmix.temperature import apply_temperature
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MOST_BYTES = 30 * 2**20
-"""What the taps make of the texts computed together. The C library asks the system for each block of 32 MiB or more anew,
-page by page, which costs as much as a quarter of the time."""
+"""What the taps may make of the texts that are computed together.
+
+glibc asks the system anew for every block of 32 MiB or more, page by page: a quarter to a half of the time went there."""
 
 
 def max_over_time(embedded: Tensor, mask: Tensor, filters: Sequence[Tensor]) -> Tensor:

@@ -1,6 +1,6 @@
 """Reports: the summary of a run, its tables, report.html and the model card."""
 
-from textmix.report.material import Material, read_summary
+from textmix.report.material import Material
 from textmix.report.summary import summarise
 from textmix.report.table import metric_rows, text_table
 from textmix.report.write import make_report, write_report
@@ -9,7 +9,6 @@ __all__ = [
     "Material",
     "make_report",
     "metric_rows",
-    "read_summary",
     "summarise",
     "text_table",
     "write_report",

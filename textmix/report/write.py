@@ -9,9 +9,10 @@ from textmix.files import write_text
 from textmix.report import details, sections
 from textmix.report.card import render_card
 from textmix.report.html import render_html
-from textmix.report.material import Material, as_written, read_run
+from textmix.report.material import Material, read_run
 from textmix.report.page import Page, Section
 from textmix.report.words import lead
+from textmix.run_files import as_written
 
 SECTIONS = (
     sections.quality,

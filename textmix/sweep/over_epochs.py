@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from textmix.inference.repeated import between_runs, half_width
-from textmix.report.material import read_history
+from textmix.run_files import read_history
 
 METRICS = ("accuracy", "mean_confidence", "nll", "gap")
 """The last is mean confidence less accuracy: above zero the network is overconfident."""

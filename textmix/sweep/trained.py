@@ -7,8 +7,7 @@ from pathlib import Path
 from textmix.metrics.examples import FloatArray
 from textmix.ood import msp
 from textmix.predictions import OOD_PREFIX, Predictions, load
-from textmix.report import read_summary
-from textmix.report.material import used_temperature
+from textmix.run_files import read_summary, used_temperature
 from textmix.sweep.grid import Run
 from textmix.temperature import apply_temperature
 

@@ -20,7 +20,8 @@ from textmix.engine.stop import StopRequest, stop_requests
 from textmix.errors import InputError, RunError
 from textmix.files import local_path, write_text
 from textmix.options import TuneConfig
-from textmix.report import read_summary, text_table
+from textmix.report import text_table
+from textmix.run_files import read_summary
 from textmix.run_folder import clear_finished, is_finished, locked, plain
 from textmix.sweep.job import LAUNCHERS
 from textmix.sweep.launch import Share, Task
