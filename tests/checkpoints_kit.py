@@ -8,6 +8,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from topics_kit import FILLERS, TOPICS
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
+from textmix.config import Config, DataConfig, ModelConfig
+from textmix.data import load_splits
+from textmix.models.build import build_model
+
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 WORDS = [*(word for words in TOPICS.values() for word in words), *FILLERS]
 SIZES = {
@@ -80,3 +84,18 @@ def checkpoint(folder: Path, family: str = "bert", labels: tuple[str, ...] | Non
     model.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
+
+
+def config_for(path, topics, max_length=32, **model) -> Config:
+    """The configuration that fine-tunes a checkpoint."""
+    return Config(
+        data=DataConfig(path=str(topics), max_length=max_length),
+        model=ModelConfig(name="pretrained", path=str(path), **model),
+    )
+
+
+def built(path, topics, **options):
+    """The classifier made of a checkpoint, and the data it is made for."""
+    config = config_for(path, topics, **options)
+    splits = load_splits(config)
+    return build_model(config, splits), splits

@@ -23,8 +23,9 @@ from textmix.errors import InputError
 from textmix.held_out import check_sizes, ood_names
 from textmix.mixup import EmbeddingNoise, Mixup
 from textmix.models.build import build_model
+from textmix.models.example import proof_example
 from textmix.models.limits import max_positions
-from textmix.models.pretrained import fit_padding, proof_example
+from textmix.models.padding import fit_padding
 from textmix.report import text_table
 from textmix.run_folder import check_writable, is_finished
 

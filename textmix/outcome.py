@@ -20,7 +20,7 @@ from textmix.engine import FitResult
 from textmix.errors import InputError
 from textmix.export import Saveable, bake, base_license, push_to_hub, save_model
 from textmix.models.adapters import merge_adapters
-from textmix.models.pretrained import proof_example
+from textmix.models.example import proof_example
 from textmix.predictions import OOD_PREFIX, Predictions
 from textmix.predictions.thumbnails import THUMBNAILS
 from textmix.report import make_report, metric_rows, summarise, text_table

@@ -34,7 +34,8 @@ def run(config: Config, folder: Path) -> None:
     from textmix.losses import check_loss
     from textmix.mixup import EmbeddingNoise, Mixup
     from textmix.models.build import build_model
-    from textmix.models.pretrained import fit_padding, fit_padding_outside, proof_example
+    from textmix.models.example import proof_example
+    from textmix.models.padding import fit_padding, fit_padding_outside
 
     if run_folder.is_finished(folder, config):
         from textmix.outcome import tell

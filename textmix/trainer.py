@@ -16,7 +16,8 @@ from textmix.errors import InputError, RunError
 from textmix.losses import classification_loss, resolve_class_weights, soft_cross_entropy, target_mass
 from textmix.mixup import Mix, Mixup, draw
 from textmix.mixup.example import example_batch
-from textmix.models.pretrained import forget_temperature, pad_with, pools_last_token, positions, takes_positions
+from textmix.models.padding import pad_with, pools_last_token, positions, takes_positions
+from textmix.models.pretrained import forget_temperature
 
 _PLAN = "mixup_plan"
 """Key under which a training batch carries its plan; a batch without one is never mixed."""

@@ -15,7 +15,8 @@ from textmix.data import Splits, epoch_batches, load_splits
 from textmix.engine import seed_generators, start
 from textmix.mixup import Mixup
 from textmix.models.build import build_model
-from textmix.models.pretrained import fit_padding, proof_example
+from textmix.models.example import proof_example
+from textmix.models.padding import fit_padding
 
 MINILM = "packaged:minilm"
 BATCH_SIZE = 32

@@ -15,7 +15,8 @@ from textmix.engine import fit, rows, seed_generators
 from textmix.engine.rows import trained_rows
 from textmix.mixup import Mixup
 from textmix.models.build import build_model
-from textmix.models.pretrained import fit_padding, proof_example
+from textmix.models.example import proof_example
+from textmix.models.padding import fit_padding
 
 ROWS = 300
 """Of the tables, of which the texts use a third."""

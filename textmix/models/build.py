@@ -13,7 +13,8 @@ from textmix.data import Splits, TextExamples, used_token_ids
 from textmix.data.vectors import load_vectors
 from textmix.models.adapters import add_adapters
 from textmix.models.build_image import RESNETS, build_resnet, build_vgg16, load_image_classifier
-from textmix.models.pretrained import load_pretrained, proof_example, recompute_activations
+from textmix.models.example import proof_example
+from textmix.models.pretrained import load_pretrained, recompute_activations
 from textmix.models.text import (
     BiLSTMConfig,
     BiLSTMForSequenceClassification,

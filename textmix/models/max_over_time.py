@@ -14,7 +14,7 @@ from torch import Tensor
 MOST_BYTES = 30 * 2**20
 """What the taps may make of the texts that are computed together.
 
-glibc asks the system anew for every block of 32 MiB or more, page by page: a quarter to a half of the time went there."""
+Every block of 32 MiB or more glibc asks for anew, page by page: a quarter to a half of the time went there."""
 
 
 def max_over_time(embedded: Tensor, mask: Tensor, filters: Sequence[Tensor]) -> Tensor:

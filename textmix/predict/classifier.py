@@ -12,7 +12,8 @@ from textmix.data.vocabulary import pretrained_tokenizer
 from textmix.errors import InputError
 from textmix.files import local_path
 from textmix.models.limits import check_tokens, max_positions
-from textmix.models.pretrained import pad_with, pools_last_token, quiet_loading
+from textmix.models.padding import pad_with, pools_last_token
+from textmix.models.pretrained import quiet_loading
 
 _LONGEST = 512
 """Where neither the model nor its tokenizer says how much of a text can be read."""
