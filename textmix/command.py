@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -75,6 +76,7 @@ def read_values(parser: ArgumentParser, kind: type[T], values: Mapping[str, Any]
     """
     try:
         read = parser.parse_object(dict(values))
+        _check_values(kind, read, [])
         read.pop("config", None)
         return kind(**vars(parser.instantiate(read)))
     except ArgumentError as error:
@@ -199,6 +201,8 @@ def _explain(message: str, parser: ArgumentParser, argv: Sequence[str]) -> str:
         if inline := re.match(r"Unable to load config ['\"](.*?)['\"]", problem):
             return f"{_place(key, argv)}{key}: expected options or a file of them, got {inline[1]!r}."
         return f"{key}: {problem}."
+    if match := re.fullmatch(r"(?:Problems parsing config: )?Unexpected config: (.*)", message):
+        return f"{_where(argv)}expected options as `key: value`, got {match[1]!r}."
     return f"{_where(argv)}{message.removeprefix('Problems parsing config: ')}."
 
 
@@ -249,7 +253,7 @@ def _check_file(path: Path) -> None:
         if aliases > _MOST_ALIASES:
             raise InputError(f"{path}: expected at most {_MOST_ALIASES} aliases (*name), got {aliases}; write it out.")
         root = yaml.compose(text, yaml.SafeLoader)
-        twice = next(_given_twice(root), None)
+        wrong = next(chain(_given_twice(root), _misread(root)), None)
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
@@ -261,8 +265,8 @@ def _check_file(path: Path) -> None:
     if not isinstance(root, yaml.MappingNode):
         got = "nothing" if root is None else "a list" if isinstance(root, yaml.SequenceNode) else "a text"
         raise InputError(f"{path}: expected options as `key: value`, got {got}.")
-    if twice is not None:
-        raise InputError(f"{path}: {twice}")
+    if wrong is not None:
+        raise InputError(f"{path}: {wrong}")
 
 
 def _given_twice(root: yaml.Node | None) -> Iterator[str]:
@@ -272,6 +276,15 @@ def _given_twice(root: yaml.Node | None) -> Iterator[str]:
     for key in keys:
         if any(other.startswith(f"{key}.") for other in keys):
             yield f"{key}: expected a section or keys with dots, got both; write it one way."
+
+
+def _misread(node: yaml.Node | None) -> Iterator[str]:
+    """Yield a sentence for each key that somebody wrote as a name, and YAML 1.1 takes for true, false or null."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.tag in {"tag:yaml.org,2002:bool", "tag:yaml.org,2002:null"}:
+                yield f"{key.value}: expected a name, got what YAML reads as {key.tag[-4:]}; put it in quotes."
+            yield from _misread(value)
 
 
 def _repeated(node: yaml.Node | None, prefix: str = "") -> Iterator[str]:

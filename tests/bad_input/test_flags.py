@@ -46,6 +46,11 @@ FLAGS = {
     "a list for a section": (["--config", "list.yaml"], "data: expected options as `key: value`, got []."),
     "null for a number": (["--config", "null.yaml"], "null.yaml: data.split_seed: expected a value, got null"),
     "a key twice": (["--config", "twice.yaml"], "twice.yaml: train.epochs: expected every key once, got it twice"),
+    "a section of nothing": (["--config", "bare.yaml"], "bare.yaml: expected options as `key: value`, got 'data:'."),
+    "a name that YAML takes for false": (
+        ["--config", "norway.yaml"],
+        "norway.yaml: no: expected a name, got what YAML reads as bool; put it in quotes.",
+    ),
     "aliases of aliases": (["--config", "bomb.yaml"], "bomb.yaml: expected at most 20 aliases"),
     "brackets without end": (["--config", "deep.yaml"], "deep.yaml: expected options"),
     "a configuration of bytes": (["--config", "bytes.yaml"], "bytes.yaml: expected YAML in UTF-8"),
@@ -63,6 +68,8 @@ YAML = {
     "list": b"data: []",
     "null": b"data:\n  split_seed: null\n",
     "twice": b"train:\n  epochs: 1\n  batch_size: 8\n  epochs: 2\n",
+    "bare": b"data:\n",
+    "norway": b"data:\n  label_names: {no: Norway}\n",
     "bomb": b"a: &a [1, 1]\n"
     + b"".join(b"%c: &%c [%s]\n" % (98 + i, 98 + i, b", ".join([b"*%c" % (97 + i)] * 9)) for i in range(9)),
     "deep": b"[" * 5000,

@@ -112,6 +112,9 @@ def test_methods_may_be_models_and_stay_together():
         ({"a": {"seeds": [1.5]}}, "methods: a: seeds: expected one or more"),
         ({"a": {"mixup": 1, "mixup.alpha": 2}}, "mixup.alpha: expected a section 'mixup', got the value 1"),
         ({"a b": {}, "a, b": {}}, "'a, b' on 'tweets' and 'a b' on 'tweets' would share the folder"),
+        ({"a": {"eval.ood": None}}, "a: eval.ood: expected a value, got null; leave the key out"),
+        ({"a": {"data.text_column": "a\0b"}}, "data.text_column: expected text in UTF-8 without NUL"),
+        ({"ä" * 120: {}}, "on 'tweets': expected names to call a folder by; give shorter ones"),
     ],
 )
 def test_runs_that_cannot_be_are_refused(methods, message):

@@ -24,6 +24,8 @@ WHOLE = "all"
 _SEEDS = "seeds"
 _OURS = ("seed", "output_dir", "resume")
 """Options of train that the sweep itself decides."""
+_LONGEST = 200
+"""Bytes of a folder's name; most systems take 255 for a file's, which is the folder's with an ending."""
 
 Cell = tuple[tuple[str, dict[str, Any]], ...]
 """Names and overrides of one data set, model, size and method."""
@@ -71,6 +73,8 @@ def expand(sweep: SweepConfig, folder: Path) -> list[Run]:
                 f"{run.method!r} on {run.data!r} and {other.method!r} on {other.data!r} would share the folder "
                 f"{run.folder}; give them names that differ in letters or digits."
             )
+        if len(run.folder.name.encode()) > _LONGEST or len(run.folder.parent.name.encode()) > _LONGEST:
+            raise InputError(f"{run.method!r} on {run.data!r}: expected names to call a folder by; give shorter ones.")
     return runs
 
 
