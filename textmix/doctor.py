@@ -21,6 +21,7 @@ from textmix.engine.optimization import total_steps
 from textmix.engine.steps import optimizer_step, windows
 from textmix.errors import InputError
 from textmix.held_out import check_sizes, ood_names
+from textmix.losses import check_loss
 from textmix.mixup import EmbeddingNoise, Mixup
 from textmix.models.build import build_model
 from textmix.models.example import proof_example
@@ -50,6 +51,7 @@ def examine(config: Config, folder: Path) -> Iterator[str]:
     accelerator = start(config.train)
     splits = load_splits(config)
     check_sizes(splits, config)
+    check_loss(config.loss, torch.from_numpy(splits.class_counts))
     yield f"Data: {config.data.path}\n{_describe_splits(splits)}"
     yield f"Labels\n{_describe_labels(splits)}"
     if ood:

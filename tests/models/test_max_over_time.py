@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from textmix.models import max_over_time as module
 from textmix.models.max_over_time import max_over_time
 
 
@@ -47,6 +48,22 @@ def test_values_and_gradients_are_the_plain_formulas(batch, length, widths, seed
         strict=True,
     ):
         torch.testing.assert_close(of_found, of_expected)
+
+
+def test_texts_computed_a_few_at_a_time_give_the_same(monkeypatch):
+    embedded, mask, filters = some(5, 7, [2, 3])
+    whole = max_over_time(embedded, mask, filters)
+    row = 7 * sum(weight.shape[0] * weight.shape[2] for weight in filters) * embedded.element_size()
+    for together in (1, 2):
+        monkeypatch.setattr(module, "CACHED", together * row)
+        parts = max_over_time(embedded, mask, filters)
+        torch.testing.assert_close(parts, whole)
+        for of_parts, of_whole in zip(
+            torch.autograd.grad(parts.sum(), [embedded, *filters]),
+            torch.autograd.grad(whole.sum(), [embedded, *filters], retain_graph=True),
+            strict=True,
+        ):
+            torch.testing.assert_close(of_parts, of_whole)
 
 
 def test_gradients_are_those_of_finite_differences():

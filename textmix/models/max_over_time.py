@@ -11,10 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MOST_BYTES = 30 * 2**20
-"""What the taps may make of the texts that are computed together.
-
-Every block of 32 MiB or more glibc asks for anew, page by page: a quarter to a half of the time went there."""
+CACHED = 8 * 2**20
+"""Bytes that the taps may make of the texts computed together on a CPU, outside whose caches it takes longer."""
 
 
 def max_over_time(embedded: Tensor, mask: Tensor, filters: Sequence[Tensor]) -> Tensor:
@@ -38,7 +36,7 @@ class _MaxOverTime(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, embedded: Tensor, mask: Tensor, taps: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
-        texts = max(1, MOST_BYTES // (mask.shape[1] * len(taps) * embedded.element_size()))
+        texts = _texts_at_a_time(embedded, len(taps))
         parts = [
             _best_of_texts(*part, taps, shapes) for part in zip(embedded.split(texts), mask.split(texts), strict=True)
         ]
@@ -64,6 +62,13 @@ class _MaxOverTime(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             of_taps = _weighted_sums(embedded.flatten(0, 1), rows, weights)
         return None if of_embedded is None else of_embedded.to(embedded.dtype), None, of_taps, None
+
+
+def _texts_at_a_time(embedded: Tensor, taps: int) -> int:
+    batch, length, _ = embedded.shape
+    if not embedded.is_cpu or torch.compiler.is_compiling():  # which would compile again for every number of parts
+        return max(1, batch)
+    return max(1, CACHED // (max(1, length) * taps * embedded.element_size()))
 
 
 def _best_of_texts(
