@@ -75,6 +75,13 @@ def test_epochs_that_max_steps_leaves_unmixed_stand_in_the_way(topics, capsys):
     assert "mixup.off_last_epochs: expected less than the 1 epochs of this training" in err.splitlines()[-1]
 
 
+def test_a_loss_for_other_classes_stands_in_the_way(topics, capsys):
+    code, out, err = doctor("--data.path", str(topics), "--loss.class_weights", "[1, 2]", *SMALL, capsys=capsys)
+    assert code == 2
+    assert "Labels" not in out
+    assert "expected one weight for each of the 3 classes, got 2" in err.splitlines()[-1]
+
+
 SMALL = ["--model.num_filters", "3", "--model.embedding_dim", "8"]
 
 
