@@ -36,25 +36,38 @@ def read_source(path: str, data: DataConfig, wanted: Wanted) -> dict[str, Table]
     """
     if path.startswith(PACKAGED):
         return {WHOLE: read_corpus(path)}
+    local = find_files(path, data, "a file, a folder or a Hub id")
+    if local is None:
+        return _read_set(path, data, wanted)
+    if local.is_file():
+        _check_kind(local)
+        return {"train": read_files("train", [local], wanted)}
+    files = files_of_splits(local)
+    splits = choose_splits(list(files), data, path)
+    return {role: read_files(name, files[name], wanted) for role, name in splits.items()}
+
+
+def find_files(path: str, data: DataConfig, expected: str) -> Path | None:
+    """Return the file or the folder of files that `path` names, or None for what the package datasets loads: a Hub id,
+    or what it saved.
+
+    :param expected: what may be named, for the message.
+    :raises InputError: nothing can be read there, or options of the Hub are given for files.
+    """
     local = local_path(path)
     if local.exists() and (data.subset or data.revision):
         raise InputError(f"data.subset and data.revision: expected null for the file or folder {path!r}.")
     if is_saved(local):
-        return _read_set(path, data, wanted)
-    if local.is_dir():
-        files = files_of_splits(local)
-        splits = choose_splits(list(files), data, path)
-        return {role: read_files(name, files[name], wanted) for role, name in splits.items()}
-    if local.is_file():
-        _check_kind(local)
-        return {"train": read_files("train", [local], wanted)}
+        return None
+    if local.is_dir() or local.is_file():
+        return local
     if local.exists():
         raise InputError(f"{path}: expected a file or a folder, got a pipe or a device; write it to a file first.")
     if "://" in path or re.search(r":.*@", path):  # not repeated: it may hold a password
-        raise InputError("data.path: expected a file, a folder or a Hub id, got a URL; download it first.")
-    if is_local(path):
-        raise InputError(f"data.path: expected a file, a folder or a Hub id, found no {path!r}.")
-    return _read_set(path, data, wanted)
+        raise InputError(f"data.path: expected {expected}, got a URL; download it first.")
+    if _is_no_id(path):
+        raise InputError(f"data.path: expected {expected}, found no {path!r}.")
+    return None
 
 
 def choose_splits(names: list[str], data: DataConfig, where: str) -> dict[str, str]:
@@ -75,7 +88,7 @@ def choose_splits(names: list[str], data: DataConfig, where: str) -> dict[str, s
     return chosen
 
 
-def is_local(path: str) -> bool:
+def _is_no_id(path: str) -> bool:
     """Return whether something that does not exist was meant as a file rather than as a Hub id."""
     looks_like_file = path.startswith((".", "/", "~")) or file_kind(Path(path)) in KINDS
     return looks_like_file or _HUB_ID.fullmatch(path) is None

@@ -24,14 +24,12 @@ from textmix.data.sources import (
     choose_splits,
     data_files,
     files_of_splits,
-    is_local,
-    is_saved,
+    find_files,
     load_set,
     rows_key,
 )
 from textmix.data.tables import Table, keep
 from textmix.errors import InputError
-from textmix.files import local_path
 from textmix.predictions.tables import first_line
 
 DIGITS = f"{PACKAGED}digits"
@@ -89,23 +87,16 @@ def _read(path: str, data: DataConfig, wanted: Columns) -> dict[str, Table]:
         if path != DIGITS:
             raise InputError(f"data.path: expected {DIGITS} for images, got {path!r}.")
         return {WHOLE: _digits()}
-    local = local_path(path)
-    if local.exists() and (data.subset or data.revision):
-        raise InputError(f"data.subset and data.revision: expected null for the file or folder {path!r}.")
-    if is_saved(local):
+    local = find_files(path, data, "a parquet file, a folder of images or a Hub id")
+    if local is None:
         return _read_set(path, data, wanted)
-    if local.is_dir() and any(file_kind(file) == ".parquet" for file in data_files(local)):
-        files = files_of_splits(local)
-        return {
-            role: _parquet(name, files[name], wanted) for role, name in choose_splits(list(files), data, path).items()
-        }
-    if local.is_dir():
-        return _folders(local, data)
     if local.is_file():
         return {"train": _parquet("train", [local], wanted)}
-    if is_local(path):
-        raise InputError(f"data.path: expected a parquet file, a folder of images or a Hub id, found no {path!r}.")
-    return _read_set(path, data, wanted)
+    if not any(file_kind(file) == ".parquet" for file in data_files(local)):
+        return _folders(local, data)
+    files = files_of_splits(local)
+    splits = choose_splits(list(files), data, path)
+    return {role: _parquet(name, files[name], wanted) for role, name in splits.items()}
 
 
 def _digits() -> Table:
