@@ -8,8 +8,8 @@ from textmix.options import SweepConfig
 from textmix.sweep.grid import chosen, expand, fingerprint
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "sweeps").glob("*.yaml"))
-RUNS = {"alpha": 60, "data_size": 120, "ood": 63, "select": 48, "text_cnn": 322, "text_lstm": 48, "text_minilm": 160,
-        "vectors": 24}  # fmt: skip
+RUNS = {"alpha": 60, "data_size": 120, "minilm_methods": 72, "ood": 63, "select": 48, "text_cnn": 322,
+        "text_lstm": 48, "text_minilm": 40, "vectors": 24}  # fmt: skip
 SWEEP = SweepConfig(
     base={"train": {"epochs": 3}, "mixup.alpha": 0.1},
     data={"news": {"data.path": "some/news", "data.subset": "en", "eval.ood": ["some/jokes", "noise"]},
