@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -74,47 +75,46 @@ class Part:
         return np.concatenate([pd.util.hash_array(piece, categorize=False) for piece in pieces])
 
 
-class Texts(Sequence[str]):
-    """The readable texts of a part, taken from disk when they are asked for."""
+class _OfRows(Sequence[str]):
+    """A string for each row of a part, made when it is asked for."""
 
     def __init__(self, part: Part) -> None:
         self._part = part
 
     def __len__(self) -> int:
         return len(self._part)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        return self._string(int(self._part.rows[index]))
+
+    @abstractmethod
+    def _string(self, row: int) -> str:
+        """Return the string of a row of the part's table."""
+
+
+class Texts(_OfRows):
+    """The readable texts of a part, taken from disk when they are asked for."""
 
     def __iter__(self) -> Iterator[str]:
         for piece in self._part.readable():
             yield from piece.to_pylist()
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
-        row, columns = int(self._part.rows[index]), self._part.table.columns
+    def _string(self, row: int) -> str:
+        columns = self._part.table.columns
         return "\n".join(columns[c][row].as_py() or "" for c in ("text", "pair") if self._part.has(c))
 
 
-class Ids(Sequence[str]):
-    """`<split>-<row>`, the row counted from 0 in the table the part was taken from, made when they are asked for."""
+class Ids(_OfRows):
+    """`<split>-<row>`, the row counted from 0 in the table the part was taken from."""
 
-    def __init__(self, part: Part) -> None:
-        self._part = part
-
-    def __len__(self) -> int:
-        return len(self._part)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
-        return f"{self._part.table.split}-{self._part.rows[index]}"
+    def _string(self, row: int) -> str:
+        return f"{self._part.table.split}-{row}"
 
 
 def names_of(part: Part) -> Sequence[str]:

@@ -261,7 +261,7 @@ def test_a_column_of_ids_names_the_images(tmp_path):
     ("path", "message"),
     [
         ("packaged:tweets", "data.path: expected packaged:digits for images, got 'packaged:tweets'"),
-        ("https://me:hf_secret@hub/x", "data.path: expected a parquet file.* or a Hub id, got a URL; download it first"),
+        ("https://me:hf_secret@hub/x", "data.path: expected a parquet file.* a Hub id, got a URL; download it first"),
         ("/dev/zero", "/dev/zero: expected a file or a folder, got a pipe or a device"),
         ("./nowhere", r"data.path: expected a parquet file, a folder of images or a Hub id, found no '\./nowhere'"),
     ],
