@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from textmix.metrics import Examples, score_examples
+from textmix.metrics import Scores, score_examples
 from textmix.ood import auroc
 from textmix.report.decisions import TARGETS, ood_numbers, selective_numbers
 
 
-def examples(confidence: list[float], correct: list[bool]) -> Examples:
+def examples(confidence: list[float], correct: list[bool]) -> Scores:
     c, k = torch.tensor(confidence, dtype=torch.float64), torch.tensor(correct)
-    return Examples(c, k, k, torch.zeros(len(c)), torch.zeros(len(c)))
+    return Scores(c, k, k, torch.zeros(len(c)), torch.zeros(len(c)))
 
 
 def test_thresholds_are_chosen_on_one_set_and_read_on_the_other():

@@ -10,9 +10,9 @@ from transformers import PreTrainedModel
 
 from textmix.config import Config, TrainConfig
 from textmix.data import Splits, epoch_batches
+from textmix.data.batching import Indices
 from textmix.engine.dropout import fast_dropout
 from textmix.engine.optimization import make_optimizer, make_schedule, total_steps
-from textmix.engine.reading import Rows
 from textmix.engine.steps import Forward, Learner
 from textmix.losses import resolve_class_weights
 from textmix.mixup import Mixup
@@ -40,7 +40,7 @@ def make_learner(
     )
 
 
-def batches_of_epoch(accelerator: Accelerator, splits: Splits, config: Config, epoch: int) -> list[Rows]:
+def batches_of_epoch(accelerator: Accelerator, splits: Splits, config: Config, epoch: int) -> list[Indices]:
     """Return the rows of every micro-batch of an epoch, those of all processes together."""
     train, examples = config.train, splits.train
     return epoch_batches(

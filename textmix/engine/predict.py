@@ -7,7 +7,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from textmix.data import Examples
-from textmix.engine.reading import Batch, Rows, read_batches
+from textmix.data.batching import Indices
+from textmix.engine.reading import Batch, read_batches
 from textmix.predictions import Predictions
 
 
@@ -53,7 +54,7 @@ def _forward(model: PreTrainedModel, examples: Examples, batch: Batch) -> Tensor
     return logits.float()
 
 
-def _gather(accelerator: Accelerator, mine: list[Rows], parts: list[Tensor], count: int, classes: int) -> Tensor:
+def _gather(accelerator: Accelerator, mine: list[Indices], parts: list[Tensor], count: int, classes: int) -> Tensor:
     # A process may have had no batch at all: then it hands in nothing, in the right shape.
     rows = torch.from_numpy(np.concatenate([*mine, np.empty(0, np.int64)])).to(accelerator.device)
     logits = torch.cat([*parts, torch.empty(0, classes, device=accelerator.device)])

@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from textmix.data import Examples
+from textmix.data.batching import Indices
 from textmix.errors import InputError
 
-Rows = npt.NDArray[np.int64]
 Batch = dict[str, Tensor]
 
 
-def read_batches(examples: Examples, plan: Sequence[Rows], device: torch.device, workers: int) -> Iterator[Batch]:
+def read_batches(examples: Examples, plan: Sequence[Indices], device: torch.device, workers: int) -> Iterator[Batch]:
     """Yield the batch of each entry of `plan`, in order, on `device`.
 
     What is read depends on `plan` alone, not on the number of processes that read it.
@@ -46,7 +44,7 @@ class _Batches(Dataset[Batch | InputError]):
     def __init__(self, examples: Examples) -> None:
         self.examples = examples
 
-    def __getitem__(self, rows: Rows) -> Batch | InputError:
+    def __getitem__(self, rows: Indices) -> Batch | InputError:
         try:
             return self.examples.batch(rows)
         except InputError as error:

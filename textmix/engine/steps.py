@@ -14,7 +14,8 @@ from transformers import PreTrainedModel
 
 from textmix.config import Config, MixupConfig
 from textmix.data import Examples, share
-from textmix.engine.reading import Batch, Rows, read_batches
+from textmix.data.batching import Indices
+from textmix.engine.reading import Batch, read_batches
 from textmix.losses import classification_loss, target_mass
 from textmix.mixup import Mix, Mixup, draw
 
@@ -93,7 +94,7 @@ class StepResult:
 
 
 def windows(
-    learner: Learner, examples: Examples, batches: list[Rows], mixup: MixupConfig, epoch: int, first: int
+    learner: Learner, examples: Examples, batches: list[Indices], mixup: MixupConfig, epoch: int, first: int
 ) -> Iterator[Window]:
     """Yield the window of each optimizer step of an epoch, beginning with step `first`.
 

@@ -12,7 +12,7 @@ from textmix.inference.intervals import binned_error, check_level
 from textmix.inference.pairing import align
 from textmix.inference.repeated import MEANS, Part, between_runs, combined, half_width
 from textmix.inference.resample import BINNED, Replicates, replicate
-from textmix.metrics.examples import Examples, FloatArray, score_examples
+from textmix.metrics.examples import FloatArray, Scores, score_examples
 from textmix.predictions import Predictions
 
 _TITLES = {"nll": "NLL", "brier": "Brier score", "ece": "ECE", "oe": "OE", "mean_confidence": "mean confidence"}
@@ -118,7 +118,7 @@ def compare(
     return Comparison(n, (split, len(runs_b)), level, differences)
 
 
-def _mean_difference(runs: list[Examples], split: int, field: str, level: float) -> Difference:
+def _mean_difference(runs: list[Scores], split: int, field: str, level: float) -> Difference:
     values = np.stack([vars(run)[field].double().numpy() for run in runs])
     paired = values[split:].mean(0) - values[:split].mean(0)
     # Bonett and Price: without them, no disagreement between two models would be taken for proof that they agree.

@@ -11,7 +11,7 @@ from textmix.errors import InputError
 from textmix.inference.intervals import Interval, binned_error, check_level, confidence_intervals
 from textmix.inference.pairing import align
 from textmix.inference.resample import BINNED, Replicates, replicate
-from textmix.metrics.examples import Examples, FloatArray, score_examples
+from textmix.metrics.examples import FloatArray, Scores, score_examples
 from textmix.predictions import Predictions
 
 MEANS = {"accuracy": "correct", "nll": "nll", "brier": "brier", "mean_confidence": "confidence"}
@@ -91,7 +91,7 @@ def method_intervals(
     }
 
 
-def _mean(runs: Sequence[Examples], metric: str, level: float) -> Interval:
+def _mean(runs: Sequence[Scores], metric: str, level: float) -> Interval:
     values = np.stack([vars(run)[MEANS[metric]].double().numpy() for run in runs])
     of_examples = values.mean(0)
     # Agresti and Coull's two hits and two misses: no mistake in 100 examples is not certainty.

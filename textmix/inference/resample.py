@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from textmix.metrics.bins import Counts, bin_index, binned_statistics, check_bins
-from textmix.metrics.examples import Examples, FloatArray
+from textmix.metrics.examples import FloatArray, Scores
 
 BINNED = ("ece", "oe", "over", "under")
 """Metrics that are sums over bins of a gap's absolute value or of one of its signs."""
@@ -59,7 +59,7 @@ class Replicates:
         return float((weight * error * excess).sum() / self.count.sum())
 
 
-def replicate(runs: Sequence[Examples], num_bins: int, resamples: int, rng: np.random.Generator) -> list[Replicates]:
+def replicate(runs: Sequence[Scores], num_bins: int, resamples: int, rng: np.random.Generator) -> list[Replicates]:
     """Resample the examples with replacement, the same ones for every run, and return the bin sums of each run.
 
     Above 4,096 examples, random blocks of them are resampled instead: the sums over blocks of independent examples have
@@ -77,7 +77,7 @@ def replicate(runs: Sequence[Examples], num_bins: int, resamples: int, rng: np.r
     return [_replicate_one(run, num_bins, block, weights) for run in runs]
 
 
-def _replicate_one(run: Examples, num_bins: int, block: npt.NDArray[np.int64], weights: FloatArray) -> Replicates:
+def _replicate_one(run: Scores, num_bins: int, block: npt.NDArray[np.int64], weights: FloatArray) -> Replicates:
     blocks = weights.shape[1]
     cell = block * num_bins + bin_index(run.confidence, num_bins).numpy()
     parts = (None, run.confidence.numpy(), run.outcome.numpy())

@@ -25,7 +25,7 @@ from textmix.metrics.classwise import (
     static_ece,
     worst_classes,
 )
-from textmix.metrics.examples import Array, Examples, Mode, score_examples
+from textmix.metrics.examples import Array, Mode, Scores, score_examples
 from textmix.metrics.scores import accuracy, brier, nll
 from textmix.metrics.smooth import smooth_ece
 from textmix.metrics.state import CalibrationState
@@ -36,8 +36,8 @@ __all__ = [
     "BrierDecomposition",
     "CalibrationState",
     "ClasswiseTable",
-    "Examples",
     "Mode",
+    "Scores",
     "accuracy",
     "binned_statistics",
     "brier",

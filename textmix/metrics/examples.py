@@ -32,8 +32,8 @@ _SHOWN = 5  # row numbers an error message lists
 
 
 @dataclass(frozen=True)
-class Examples:
-    """What n examples contribute, each a tensor (n,) on the CPU.
+class Scores:
+    """What n examples contribute to the metrics, each a tensor (n,) on the CPU.
 
     `confidence` (float64) and `outcome` (bool: whether what confidence speaks of came true) follow the mode; `correct`
     (bool) is whether the first argmax is the label; `nll` (float64, nats) and `brier` (float64, 0 to 2).
@@ -65,7 +65,7 @@ def chunks(logits: Array, labels: Array) -> Iterator[tuple[Tensor, Tensor]]:
         yield x, _class_indices(truth[start : start + rows], classes, start).to(x.device)
 
 
-def score_chunk(logits: Tensor, labels: Tensor, mode: Mode) -> Examples:
+def score_chunk(logits: Tensor, labels: Tensor, mode: Mode) -> Scores:
     """Return what the examples of one chunk contribute.
 
     :raises InputError: mode `positive` with other than two classes.
@@ -88,10 +88,10 @@ def score_chunk(logits: Tensor, labels: Tensor, mode: Mode) -> Examples:
     confidence, outcome = share, correct
     if mode == "positive":
         confidence, outcome = (logits[:, 1] - top.squeeze(dim)).exp_().mul_(share), (labels == 1).cpu()
-    return Examples(confidence.cpu().double(), outcome, correct, nll.cpu().double(), brier.cpu().double())
+    return Scores(confidence.cpu().double(), outcome, correct, nll.cpu().double(), brier.cpu().double())
 
 
-def score_examples(logits: Array, labels: Array, mode: Mode = "top") -> Examples:
+def score_examples(logits: Array, labels: Array, mode: Mode = "top") -> Scores:
     """Return what all N examples contribute, for metrics that need them sorted or resampled.
 
     :param logits: (N, C), any float type. :param labels: (N,) class indices.
@@ -100,7 +100,7 @@ def score_examples(logits: Array, labels: Array, mode: Mode = "top") -> Examples
     parts = [score_chunk(x, y, mode) for x, y in chunks(logits, labels)]
     if not parts:
         raise InputError("logits: expected at least one example, got none.")
-    return Examples(*(torch.cat([vars(part)[name] for part in parts]) for name in Examples.__dataclass_fields__))
+    return Scores(*(torch.cat([vars(part)[name] for part in parts]) for name in Scores.__dataclass_fields__))
 
 
 def probabilities(logits: Tensor) -> Tensor:

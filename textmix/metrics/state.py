@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textmix.errors import InputError
 from textmix.metrics.bins import BinTable, bin_index, bin_table, binned_statistics, check_bins
-from textmix.metrics.examples import Array, Examples, Mode, chunks, score_chunk
+from textmix.metrics.examples import Array, Mode, Scores, chunks, score_chunk
 
 
 class CalibrationState:
@@ -138,7 +138,7 @@ class CalibrationState:
             raise InputError(f"{path}: expected a saved CalibrationState, got: {error}") from error
         return cls(num_bins, cast("Mode", mode)).load_sums(sums)
 
-    def _chunk_sums(self, examples: Examples) -> dict[str, Tensor]:
+    def _chunk_sums(self, examples: Scores) -> dict[str, Tensor]:
         bins = bin_index(examples.confidence, self.num_bins)
         cells = torch.bincount(2 * bins + examples.outcome, minlength=2 * self.num_bins).reshape(-1, 2)
         return {

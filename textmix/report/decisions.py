@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from textmix.inference import wilson
-from textmix.metrics import Examples
+from textmix.metrics import Scores
 from textmix.ood import (
     SCORES,
     RiskCoverage,
@@ -22,7 +22,7 @@ TARGETS = (0.9, 0.95, 0.99)
 """Shares answered, shares of errors and accuracies that the summary speaks of."""
 
 
-def selective_numbers(examples: Examples, chosen_on: Examples) -> dict[str, Any]:
+def selective_numbers(examples: Scores, chosen_on: Scores) -> dict[str, Any]:
     """Return what leaving the least confident examples unanswered gives.
 
     :param examples: the examples that are answered or not. :param chosen_on: those on which the thresholds for the
@@ -40,11 +40,11 @@ def selective_numbers(examples: Examples, chosen_on: Examples) -> dict[str, Any]
     }
 
 
-def _curve(examples: Examples) -> RiskCoverage:
+def _curve(examples: Scores) -> RiskCoverage:
     return risk_coverage(examples.confidence.numpy(), examples.correct.numpy())
 
 
-def _at_target(examples: Examples, chosen_on: RiskCoverage, target: float) -> dict[str, Any]:
+def _at_target(examples: Scores, chosen_on: RiskCoverage, target: float) -> dict[str, Any]:
     """Return the threshold for an accuracy, and the coverage and accuracy it has; None where no threshold serves."""
     found = chosen_on.threshold_for(target)
     entry: dict[str, Any] = {"target": target, "threshold": None, "coverage": 0.0, "accuracy": None, "interval": None}
