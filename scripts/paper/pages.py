@@ -29,6 +29,8 @@ TABLES = {"cnn": "text_cnn", "lstm": "text_lstm", "minilm": "text_minilm", "sele
           "sizes": "data_size", "alpha": "alpha", "vectors": "vectors"}  # fmt: skip
 """The tables of the guide, by the names that they have in its template."""
 NAMES = {"trec": "TREC", "mr": "MR", "sst2": "SST-2", "subj": "Subj", "imdb": "IMDB"}
+CHOSEN_ON = ("trec", "mr", "sst2", "subj")
+"""Data sets on whose validation examples the recipe was chosen."""
 OUTSIDE = {"trec": "TREC", "sst2": "SST-2", "tweets": "social-media texts", "bbc": "BBC News", "noise": "random tokens",
            "noise_embeddings": "Gaussian embeddings"}  # fmt: skip
 """What the out-of-distribution table is trained and tried on."""
@@ -131,11 +133,10 @@ def guide_page() -> str:
     environment.filters["change"] = lambda d: "{} [{}, {}]".format(*map(signed, (d["difference"], d["low"], d["high"])))
     environment.filters["plain"] = lambda value: f"{value:.3f}"
     tables = {variable: by_place(rows_of(name)) for variable, name in TABLES.items()}
-    whole = [data for data in NAMES if len(tables["cnn"].get(data, ())) == len(tables["cnn"]["trec"])]
-    validation = {variable: _on_validation(rows_of(TABLES[variable]), whole) for variable in ("cnn", "minilm")}
+    validation = {variable: _on_validation(rows_of(TABLES[variable])) for variable in ("cnn", "minilm")}
     needs = json.loads((RESULTS / "validation_size.json").read_bytes())
     return environment.get_template("guide.md.jinja").render(
-        names=NAMES, outside=OUTSIDE, validation=validation, whole=whole, needs=needs, drawn=DRAWN, **tables
+        names=NAMES, outside=OUTSIDE, validation=validation, chosen_on=CHOSEN_ON, needs=needs, drawn=DRAWN, **tables
     )
 
 
@@ -153,14 +154,11 @@ def by_place(rows: Sequence[Entry]) -> dict[str, dict[str, Entry]]:
     return found
 
 
-def _on_validation(rows: Sequence[Entry], whole: Sequence[str]) -> Mapping[str, float]:
-    """Return each method's mean difference from no mixup in validation NLL after scaling, over data sets.
-
-    :param whole: those on which all methods were tried.
-    """
+def _on_validation(rows: Sequence[Entry]) -> Mapping[str, float]:
+    """Return each method's mean difference from no mixup in validation NLL after scaling, over :data:`CHOSEN_ON`."""
     found: dict[str, list[float]] = {}
     for row in rows:
-        if row["method"] != FIRST and row["data"] in whole:
+        if row["method"] != FIRST and row["data"] in CHOSEN_ON:
             change = row["validation"]["calibrated"]["differences"]["nll"]["difference"]
             found.setdefault(row["method"], []).append(change)
     return {method: statistics.fmean(changes) for method, changes in found.items()}
