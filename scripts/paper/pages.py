@@ -25,8 +25,8 @@ FIRST, RECIPE = "no mixup", "mixup 0.1"
 """The method that everything is compared with, and the one whose settings are the defaults of textmix."""
 SHOWN = (FIRST, RECIPE, "mixup 0.4")
 """Methods of the front table."""
-TABLES = {"cnn": "text_cnn", "lstm": "text_lstm", "minilm": "text_minilm", "select": "select", "ood": "ood",
-          "sizes": "data_size", "alpha": "alpha", "vectors": "vectors"}  # fmt: skip
+TABLES = {"cnn": "text_cnn", "lstm": "text_lstm", "minilm": "text_minilm", "methods": "minilm_methods",
+          "select": "select", "ood": "ood", "sizes": "data_size", "alpha": "alpha", "vectors": "vectors"}  # fmt: skip
 """The tables of the guide, by the names that they have in its template."""
 NAMES = {"trec": "TREC", "mr": "MR", "sst2": "SST-2", "subj": "Subj", "imdb": "IMDB"}
 CHOSEN_ON = ("trec", "mr", "sst2", "subj")
