@@ -74,8 +74,8 @@ def _adversarial_cases() -> list[Case]:
         (np.full((7, 4), -745.0), np.arange(7) % 4),
         (np.array([[1e-300, 0.0], [0.0, 1e-300]]), np.array([0, 1])),
     ]
-    # Confidences close beside the edges k / 30, but not so close that the last digit of a processor's exp decides; those
-    # are in test_bins.py.
+    # Confidences close beside the edges k / 30, but not so close that the last digit of a processor's exp decides:
+    # test_bins.py has those.
     for k in range(1, 30):
         p = k / 30 * np.array([1 - 1e-13, 1 + 1e-13])
         odds = np.log(p) - np.log1p(-p)
