@@ -92,7 +92,7 @@ def test_texts_outside_the_classes_are_read_as_those_of_test(tmp_path, topics):
     np.testing.assert_allclose(outside.logits, test.logits, atol=1e-5)
 
 
-def test_the_run_is_repeated_by_its_configuration(tmp_path, topics, capsys):
+def test_the_run_is_repeated_by_its_configuration(tmp_path, topics, capsys, monkeypatch):
     from textmix.train import main
 
     config = replace(CONFIG, data=DataConfig(path=str(topics)))
@@ -102,6 +102,9 @@ def test_the_run_is_repeated_by_its_configuration(tmp_path, topics, capsys):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     main(["--config", str(tmp_path / "first" / "config.yaml"), "--output_dir", str(tmp_path / "again")])
     assert "this run is finished already" in capsys.readouterr().out
+    monkeypatch.setenv("RANK", "1")  # one of several processes says so
+    main(["--config", str(tmp_path / "first" / "config.yaml"), "--output_dir", str(tmp_path / "again")])
+    assert capsys.readouterr().out == ""
 
 
 def test_pairs_are_trained_mixed_and_come_out_for_pipelines(tmp_path, topics):

@@ -115,12 +115,15 @@ def doctor(argv: Sequence[str]) -> None:
     config, config_file = parse(make_parser(Config, "textmix doctor", _first_line(doctor)), Config, argv)
 
     from textmix.doctor import examine
+    from textmix.engine import speaks
     from textmix.run_folder import run_dir
 
     for part in examine(config, run_dir(config, config_file)):
-        sys.stdout.write(f"{part}\n\n")
-        sys.stdout.flush()
-    sys.stdout.write("Nothing stands in the way of this run.\n")
+        if speaks():
+            sys.stdout.write(f"{part}\n\n")
+            sys.stdout.flush()
+    if speaks():
+        sys.stdout.write("Nothing stands in the way of this run.\n")
 
 
 def sweep(argv: Sequence[str]) -> None:

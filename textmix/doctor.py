@@ -25,7 +25,7 @@ from textmix.losses import check_loss
 from textmix.mixup import EmbeddingNoise, Mixup
 from textmix.models.build import build_model
 from textmix.models.example import proof_example
-from textmix.models.limits import max_positions
+from textmix.models.limits import check_tokens, max_positions
 from textmix.models.padding import fit_padding
 from textmix.report import text_table
 from textmix.run_folder import check_writable, is_finished
@@ -54,12 +54,13 @@ def examine(config: Config, folder: Path) -> Iterator[str]:
     check_loss(config.loss, torch.from_numpy(splits.class_counts))
     yield f"Data: {config.data.path}\n{_describe_splits(splits)}"
     yield f"Labels\n{_describe_labels(splits)}"
-    if ood:
-        outside = {path: len(load_outside(path, config, splits)) for path in ood.values()}
-        yield f"Outside: {', '.join(f'{count:,} examples of {path}' for path, count in outside.items())}."
+    outside = {path: load_outside(path, config, splits) for path in ood.values()}
+    if outside:
+        yield f"Outside: {', '.join(f'{len(part):,} examples of {path}' for path, part in outside.items())}."
     config.mixup.check_epochs(total_epochs(accelerator, splits, config.train))
     seed_generators(config.seed)
     model = build_model(config, splits)
+    check_tokens(model, splits.processor, *outside.values())
     splits = fit_padding(model, splits)
     yield _describe_model(model, splits, config)
     mixup, told = _prove(model, splits, config)

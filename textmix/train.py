@@ -30,17 +30,19 @@ def run(config: Config, folder: Path) -> None:
     import torch
 
     from textmix import held_out, run_folder
-    from textmix.engine import fit, main_first, seed_generators, start, together, total_epochs
+    from textmix.engine import fit, main_first, seed_generators, speaks, start, together, total_epochs
     from textmix.losses import check_loss
     from textmix.mixup import EmbeddingNoise, Mixup
     from textmix.models.build import build_model
     from textmix.models.example import proof_example
+    from textmix.models.limits import check_tokens
     from textmix.models.padding import fit_padding, fit_padding_outside
 
     if run_folder.is_finished(folder, config):
-        from textmix.outcome import tell
+        if speaks():
+            from textmix.outcome import tell
 
-        tell(folder, "this run is finished already")
+            tell(folder, "this run is finished already")
         return
     accelerator = start(config.train, some_unused=config.model.name == "pretrained")
     # The others find the tokens of the main process in the cache.
@@ -50,6 +52,7 @@ def run(config: Config, folder: Path) -> None:
         config.mixup.check_epochs(total_epochs(accelerator, splits, config.train))
         seed_generators(config.seed)
         model = build_model(config, splits)
+        check_tokens(model, splits.processor, *outside.values())
         splits, outside = fit_padding(model, splits), fit_padding_outside(model, outside)
         example = proof_example(splits.train)
         mixup = Mixup(model, config.mixup_site if config.mixup.active else "none", example=example)

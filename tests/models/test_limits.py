@@ -4,6 +4,7 @@ from bad_input_kit import refused, train
 from checkpoints_kit import built, checkpoint
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from textmix.cli import main
 from textmix.errors import InputError
 from textmix.models.limits import max_positions
 from textmix.predict import load_classifier
@@ -45,6 +46,20 @@ def test_a_token_without_a_vector_is_refused_before_anything_is_written(tmp_path
     told = refused(train("--data.path", ".", *model), capsys, tmp_path)
     assert f"bert: expected token ids below {size}, of which BertForSequenceClassification has vectors" in told
     assert f"got {size} for 'zebra'; call resize_token_embeddings({size + 1}) on the model" in told
+
+
+@pytest.mark.parametrize("command", ["train", "doctor"])
+def test_a_token_without_a_vector_outside_the_classes_is_refused(tmp_path, topics, command, capsys):
+    grown(checkpoint(tmp_path / "bert"), "zebra")
+    (tmp_path / "other.csv").write_text("text\nzebra\n")
+    settings = {
+        "data.path": topics, "data.max_length": 32, "model.name": "pretrained", "model.path": tmp_path / "bert",
+        "eval.ood": f'["{tmp_path / "other.csv"}"]', "train.threads": 1, "output_dir": tmp_path / "run",
+    }  # fmt: skip
+    argv = [command, *(str(part) for key, value in settings.items() for part in (f"--{key}", value))]
+    assert main(argv) == 2
+    assert "for 'zebra'; call resize_token_embeddings" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_token_without_a_vector_that_no_text_holds_is_fine(tmp_path, topics):

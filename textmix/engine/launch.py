@@ -90,6 +90,11 @@ def _tell(accelerator: Accelerator, precision: str) -> None:
     )
 
 
+def speaks() -> bool:
+    """Tell whether this process is the one that prints; it may not have joined the others yet."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def together() -> Iterator[None]:
     """Let all processes go on after the body, or none: one that ends alone would leave the others waiting for it.
