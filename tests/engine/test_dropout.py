@@ -88,6 +88,18 @@ def test_attention_is_pytorchs(mask, scale):
     torch.testing.assert_close(found, expected / (1 - RARELY))
 
 
+@pytest.mark.parametrize("keys", [1, 2, 15, 16, 17])
+def test_attention_and_its_gradients_are_pytorchs_over_few_keys_and_many(keys):
+    torch.manual_seed(0)
+    given = [torch.randn(2, 3, length, 8, requires_grad=True) for length in (5, keys, keys)]
+    gradient = torch.randn(2, 3, 5, 8)
+    found = attention(*given, dropout_p=RARELY)
+    expected = F.scaled_dot_product_attention(*given) / (1 - RARELY)
+    torch.testing.assert_close(found, expected)
+    found_gradients, expected_gradients = (torch.autograd.grad(out, given, gradient) for out in (found, expected))
+    torch.testing.assert_close(found_gradients, expected_gradients)
+
+
 @pytest.mark.parametrize("mask", [MASKS["bool"] & False, MASKS["added"] - math.inf], ids=["bool", "added"])
 def test_a_query_that_may_attend_to_nothing_leaves_the_others_as_they_are(mask):
     torch.manual_seed(0)

@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState
 
 from textmix.config import Config, DataConfig, LossConfig, MixupConfig, ModelConfig, TrainConfig
 from textmix.data import load_splits
+from textmix.engine import steps
 from textmix.engine.dropout import fast_dropout
 from textmix.engine.optimization import make_optimizer, make_schedule
 from textmix.engine.steps import Forward, Learner, optimizer_step, windows
@@ -47,8 +48,8 @@ def make_learner(config, splits):
 def take(config, splits, batches):
     """Take one step for every window of `batches`; return the trained model and the losses."""
     model, learner = make_learner(config, splits)
-    steps = windows(learner, splits.train, batches, config.mixup, epoch=0, first=0)
-    return model, [optimizer_step(learner, window).loss.item() for window in steps]
+    every = windows(learner, splits.train, batches, config.mixup, epoch=0, first=0)
+    return model, [optimizer_step(learner, window).loss.item() for window in every]
 
 
 def same(model, other, atol):
@@ -100,6 +101,22 @@ def test_windows_begin_anywhere_and_hold_what_they_would_have_held(splits):
             assert torch.equal(micro.labels, same_micro.labels)
             assert torch.equal(micro.mix.permutation, same_micro.mix.permutation)
             assert torch.equal(micro.mix.weight, same_micro.mix.weight)
+
+
+@pytest.mark.parametrize(("together", "made"), [(1, [1, 2, 3, 4, 5]), (2, [2, 2, 4, 4, 5]), (6, [5, 5, 5, 5, 5])])
+def test_small_batches_are_made_together_and_large_ones_when_they_are_asked_for(splits, monkeypatch, together, made):
+    _, learner = make_learner(CONFIG, splits)
+    rows, batches = np.arange(10), []
+    inputs = splits.train.batch(rows)
+    labels = inputs.pop("labels")
+    batch = type(splits.train).batch
+    monkeypatch.setattr(type(splits.train), "batch", lambda own, rows: batches.append(rows) or batch(own, rows))
+    monkeypatch.setattr(steps, "_TOGETHER", together * sum(values.nbytes for values in inputs.values()))
+    found = []
+    for window in windows(learner, splits.train, [rows] * 5, CONFIG.mixup, epoch=0, first=0):
+        found.append(len(batches))
+        assert torch.equal(window.micros[0].labels, labels)
+    assert found == made
 
 
 def test_a_mixed_step_is_the_formula(splits):

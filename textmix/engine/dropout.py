@@ -18,6 +18,8 @@ from transformers import PreTrainedModel
 
 _LEVELS = 2**16
 """Numbers that an element's 16 bits can be."""
+_REGISTER = 16
+"""Scores below which PyTorch's softmax on a CPU takes ten times as long as over so many."""
 _WORTHWHILE = 3
 """Modules of dropout below which looking at every call costs more than drawing by ourselves gains."""
 
@@ -85,8 +87,15 @@ def attention(
         scores = scores.masked_fill(~attn_mask, lowest)
     elif attn_mask is not None:
         scores = scores + attn_mask.clamp(min=lowest)
-    weights = scores.softmax(dim=-1, dtype=torch.float32).to(value.dtype)
-    return dropout(weights, dropout_p) @ value
+    return dropout(_softmax(scores).to(value.dtype), dropout_p) @ value
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Return the softmax over the last dimension in float32."""
+    keys = scores.shape[-1]
+    if keys < _REGISTER:
+        scores = F.pad(scores, (0, _REGISTER - keys), value=-torch.inf)
+    return scores.softmax(dim=-1, dtype=torch.float32)[..., :keys]
 
 
 _INSTEAD: Mapping[Any, Callable[..., Any]] = {F.dropout: dropout, F.scaled_dot_product_attention: attention}
