@@ -1,6 +1,7 @@
 """What making batches costs, as a share of the step they are for: python scripts/bench/batching.py.
 
-The training loop's own batches (rows chosen, gathered, padded, mixing drawn) and its own optimizer steps, in turn.
+The training loop's own batches (rows chosen, gathered, padded, mixing drawn) and its own optimizer steps, in turn. It
+makes small batches several at a time, so that a number is the mean of a stretch of them.
 """
 
 import tempfile
@@ -9,15 +10,18 @@ from itertools import islice
 from pathlib import Path
 
 from corpora import source_of, subset
-from harness import Call, Claim, Effort, Result, call, command, comparison, quartiles
+from harness import Call, Claim, Effort, Result, call, command, comparison, means, quartiles
 
 STEPS: dict[Effort, dict[str, int]] = {
-    "full": {"minilm": 60, "cnn": 300},
-    "quick": {"minilm": 20, "cnn": 100},
+    "full": {"minilm": 72, "cnn": 480},
+    "quick": {"minilm": 24, "cnn": 120},
     "smallest": {"minilm": 3, "cnn": 3},
 }
+"""Steps of each model, after some that are not counted."""
 WARM_UP = 2
 """Steps that are not counted."""
+STRETCH = {"minilm": 12, "cnn": 60}
+"""Steps whose mean is a number: a few times as many as have their batches made together."""
 CASES = (("minilm", "fp32"), ("minilm", "bf16"), ("cnn", "fp32"))
 
 
@@ -36,35 +40,26 @@ def measure(effort: Effort, data: Path, threads: int, call: Call = call) -> Resu
 
 
 def in_turn(folder: str, model: str, precision: str, steps: int) -> Result:
-    """Time the making of a batch and the step on it; every batch bears its share of the epoch's plan."""
+    """Time the making of batches, with the plan of each epoch, and the steps on them."""
     import torch
-    from prepared import minilm, prepare, words
+    from prepared import on_trec, prepare
 
-    from textmix.data import epoch_batches
-    from textmix.engine.learner import make_learner
-    from textmix.engine.steps import optimizer_step, windows
+    from textmix.engine.steps import optimizer_step
 
     threads = torch.get_num_threads()
-    configure = minilm(Path(folder), "trec", 0.4, precision=precision, threads=threads)
-    if model != "minilm":
-        configure = words(Path(folder), model, 0.4, precision=precision, threads=threads)
-    ready = prepare(configure)
-    config, examples = ready.config, ready.splits.train
-    learner = make_learner(ready.accelerator, ready.model, ready.mixup, ready.splits, config)
-    learner.forward.train()
-    begin = time.perf_counter()
-    plan = epoch_batches(examples.lengths, config.train.batch_size, seed=0, epoch=0, length_buckets=True)
-    planning = (time.perf_counter() - begin) / len(plan)
+    ready = prepare(on_trec(Path(folder), model, alpha=0.4, precision=precision, threads=threads))
     batch, step = [], []
-    begin = time.perf_counter()
-    for window in islice(windows(learner, examples, plan, config.mixup, 0, first=0), WARM_UP + steps):
-        made = time.perf_counter()
-        optimizer_step(learner, window)
-        end = time.perf_counter()
-        batch.append(1e3 * (made - begin + planning))
-        step.append(1e3 * (end - made))
+    with ready.learner() as learner:
         begin = time.perf_counter()
-    return {"batch": batch[WARM_UP:], "step": step[WARM_UP:], "threads": threads}
+        for window in islice(ready.windows(learner, ready.config.mixup), WARM_UP + steps):
+            made = time.perf_counter()
+            optimizer_step(learner, window)
+            end = time.perf_counter()
+            batch.append(1e3 * (made - begin))
+            step.append(1e3 * (end - made))
+            begin = time.perf_counter()
+    size = STRETCH[model]
+    return {"batch": means(batch[WARM_UP:], size), "step": means(step[WARM_UP:], size), "threads": threads}
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any, Literal
 
 ROOT = Path(__file__).parents[2]
@@ -147,6 +147,11 @@ def quartiles(values: Sequence[float]) -> dict[str, float]:
     ordered = sorted(values)
     low, high = ordered[len(ordered) // 4], ordered[3 * len(ordered) // 4]
     return {"median": median(ordered), "low": low, "high": high, "n": len(ordered)}
+
+
+def means(values: Sequence[float], size: int) -> list[float]:
+    """Return the mean of each stretch of `size` values; the last stretch may be shorter."""
+    return [mean(values[start : start + size]) for start in range(0, len(values), size)]
 
 
 def comparison(

@@ -1,6 +1,7 @@
 """What mixing costs: a step with embedding mixup against the same step without: python scripts/bench/mixing.py.
 
-The two steps follow each other on the same batch, so that each ratio is one of neighbours; they take turns to begin.
+The two steps follow each other on the same texts, so that each ratio is one of neighbours; they take turns to begin.
+The loop makes small batches several at a time, so that a number is the mean of a stretch of steps.
 """
 
 import tempfile
@@ -10,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from corpora import source_of, subset
-from harness import Call, Claim, Effort, Result, call, command, comparison, quartiles
+from harness import Call, Claim, Effort, Result, call, command, comparison, means, quartiles
 
 BATCHES: dict[Effort, dict[str, int]] = {
-    "full": {"minilm": 60, "cnn": 300},
-    "quick": {"minilm": 20, "cnn": 100},
+    "full": {"minilm": 72, "cnn": 900},
+    "quick": {"minilm": 24, "cnn": 180},
     "smallest": {"minilm": 2, "cnn": 2},
 }
 """Pairs of steps of each model."""
+STRETCH = {"minilm": 6, "cnn": 60}
+"""Pairs whose mean is a number: as many as have their batches made together, or twice as many."""
 WARM_UP = 3
 """Pairs that are not counted: the first steps make what later ones use again."""
 CASES = (("minilm", "fp32", 1.02), ("minilm", "bf16", 1.02), ("cnn", "fp32", 1.05))
@@ -39,42 +42,21 @@ def measure(effort: Effort, data: Path, threads: int, call: Call = call) -> Resu
 
 
 def steps(folder: str, model: str, precision: str, pairs: int) -> Result:
-    """Time pairs of steps on the same batches."""
+    """Time pairs of the training loop's own steps, the making of their batches included."""
     import torch
-    from prepared import minilm, optimizer_of, prepare, words
-    from torch.nn.utils import clip_grad_norm_
+    from prepared import on_trec, prepare
 
-    from textmix import MixupConfig, draw, soft_cross_entropy
+    from textmix import MixupConfig
+    from textmix.engine.steps import optimizer_step
 
     threads = torch.get_num_threads()
-    config = (
-        minilm(Path(folder), "trec", alpha=0.4, threads=threads)
-        if model == "minilm"
-        else words(Path(folder), model, alpha=0.4, threads=threads)
-    )
-    ready = prepare(config)
-    optimizer = optimizer_of(ready.model, fused=True)
-    classes = len(ready.splits.label_names)
-    ready.model.train()
-
-    def step(mixing: MixupConfig, batch: dict[str, Any], seed: int) -> None:
-        labels = batch["labels"]
-        mix = draw(mixing, len(labels), seed=(0, 0, seed, 0))
-        with ready.mixup.applied(mix, batch) as inputs, torch.autocast("cpu", torch.bfloat16, precision == "bf16"):
-            logits = ready.model(**inputs).logits.float()
-        soft_cross_entropy(logits, mix.targets(labels, classes)).backward()
-        clip_grad_norm_(ready.model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    times = in_pairs(
-        {
-            "mixed": lambda batch, i: step(config.mixup, batch, i),
-            "clean": lambda batch, i: step(MixupConfig(alpha=0), batch, i),
-        },
-        ready.batches(WARM_UP + pairs),
-    )
-    return {"threads": threads, **times}
+    ready = prepare(on_trec(Path(folder), model, alpha=0.4, precision=precision, threads=threads))
+    with ready.learner() as learner:
+        mixed, clean = (ready.windows(learner, mixup) for mixup in (ready.config.mixup, MixupConfig(alpha=0)))
+        ways = {"mixed": lambda *_: optimizer_step(learner, next(mixed)),
+                "clean": lambda *_: optimizer_step(learner, next(clean))}  # fmt: skip
+        times = in_pairs(ways, range(WARM_UP + pairs))
+    return {"threads": threads, **{name: means(own, STRETCH[model]) for name, own in times.items()}}
 
 
 def in_pairs(

@@ -8,6 +8,7 @@ texts through the same network.
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -50,27 +51,32 @@ def _epochs(name: str, folder: str, effort: Effort, threads: int, call: Call) ->
 
 
 def _sweep(folder: str, effort: Effort, call: Call) -> Result:
-    """Time two runs, loading and all but imports: together with a thread each, and in turn with two."""
-    arguments = {"folder": folder, "name": "cnn", "epochs": SWEPT_EPOCHS[effort]}
+    """Time two runs, loading and all but imports: at the same time with a thread each, and one after the other."""
+    run = partial(call, "networks", "textmix", folder=folder, name="cnn", epochs=SWEPT_EPOCHS[effort])
 
-    def together() -> Result:
-        begin = time.perf_counter()
+    def together() -> None:
         with ThreadPoolExecutor(2) as pool:
-            for run in [pool.submit(call, "networks", "textmix", threads=1, **arguments) for _ in range(2)]:
-                run.result()
-        return {"seconds": time.perf_counter() - begin}
+            for one in [pool.submit(run, threads=1) for _ in range(2)]:
+                one.result()
 
-    def in_turn() -> Result:
-        begin = time.perf_counter()
+    def in_turn(threads: int) -> None:
         for _ in range(2):
-            call("networks", "textmix", threads=2, **arguments)
+            run(threads=threads)
+
+    def timed(two_runs: Callable[[], None]) -> Result:
+        begin = time.perf_counter()
+        two_runs()
         return {"seconds": time.perf_counter() - begin}
 
-    results = alternate({"one after the other, 2 threads": in_turn, "two at a time, 1 thread each": together},
-                        ROUNDS[effort])  # fmt: skip
-    values = {name: [result["seconds"] for result in own] for name, own in results.items()}
-    claim = Claim("one after the other, 2 threads", "two at a time, 1 thread each", at_least=1.6)
-    return comparison("s", values, [claim]) | {"epochs": SWEPT_EPOCHS[effort]}
+    ways = {
+        "two at a time, 1 thread each": partial(timed, together),
+        "one after the other, 1 thread": partial(timed, partial(in_turn, 1)),
+        "one after the other, 2 threads": partial(timed, partial(in_turn, 2)),
+    }
+    values = {name: [r["seconds"] for r in own] for name, own in alternate(ways, ROUNDS[effort]).items()}
+    at_once, *others = ways
+    claims = [Claim(name, at_once, at_least=1.6) for name in others]
+    return comparison("s", values, claims) | {"epochs": SWEPT_EPOCHS[effort]}
 
 
 def textmix(folder: str, name: str, epochs: int) -> Result:
