@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,9 +30,8 @@ def writing(checkpoint: Path) -> Iterator[Path]:
     part.mkdir(parents=True)
     try:
         yield part
-        for path in part.iterdir():
-            _to_disk(path)
-        entries = {path.name: _entry(path) for path in sorted(part.iterdir())}
+        with ThreadPoolExecutor() as pool:  # neither the disk nor a checksum holds the interpreter
+            entries = dict(pool.map(_kept, sorted(part.iterdir())))
         (part / MANIFEST).write_text(json.dumps(entries, indent=1), encoding="utf-8")
         _to_disk(part / MANIFEST)
         _to_disk(part)
@@ -81,6 +81,12 @@ def prune(folder: Path, keep: set[int]) -> None:
         shutil.rmtree(part)
     for part in folder.glob(f".{_PREFIX}*.part"):
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _kept(path: Path) -> tuple[str, dict[str, int | str]]:
+    """Wait until a file is on the disk; return its name and its entry in the manifest."""
+    _to_disk(path)
+    return path.name, _entry(path)
 
 
 def _entry(path: Path) -> dict[str, int | str]:
