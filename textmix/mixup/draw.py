@@ -57,7 +57,7 @@ class Mix:
         if self.labels == "dominant":
             return one_hot(torch.where(mix.weight >= 0.5, labels, labels[mix.permutation]), num_classes).float()
         own = one_hot(labels, num_classes).float()
-        return torch.lerp(own[mix.permutation], own, mix.weight.float().reshape(-1, 1))
+        return torch.lerp(own.index_select(0, mix.permutation), own, mix.weight.float().reshape(-1, 1))
 
 
 def draw(config: MixupConfig, batch_size: int, seed: tuple[int, int, int, int]) -> Mix:

@@ -40,18 +40,20 @@ def carriers(mix: Mix, mask: Tensor | None) -> Tensor:
     rows = torch.arange(len(mix.permutation), device=mix.permutation.device)
     if mask is None:
         return torch.where(mix.weight < 0.5, mix.permutation, rows)
-    # Lengths are whole numbers and weights at most 1, so that the weight decides only between equal lengths.
-    length = 2 * mask.sum(dim=1)
-    return torch.where(length[mix.permutation] + (1 - mix.weight) > length + mix.weight, mix.permutation, rows)
+    length = mask.sum(dim=1)
+    longer = length.index_select(0, mix.permutation) - length
+    # Lengths are whole numbers and weights from 0 to 1, so that the weight decides only between equal lengths.
+    return torch.where(longer > mix.weight - 0.5, mix.permutation, rows)
 
 
 def carry(batch: Mapping[str, Tensor], mix: Mix, carrier: Tensor) -> dict[str, Tensor]:
     """Return the inputs of the pairs: every one from the carrier row, the attention mask the union of both rows'."""
-    inputs = {name: rows.index_select(0, carrier) for name, rows in batch.items()}
-    if "attention_mask" in batch:
-        mask = batch["attention_mask"]
-        inputs["attention_mask"] = torch.maximum(mask, mask.index_select(0, mix.permutation))
-    return inputs
+    return {
+        name: torch.maximum(rows, rows.index_select(0, mix.permutation))
+        if name == "attention_mask"
+        else rows.index_select(0, carrier)
+        for name, rows in batch.items()
+    }
 
 
 def check(batch: Mapping[str, object], mix: Mix, allowed: tuple[str, ...]) -> None:
