@@ -20,7 +20,7 @@ from textmix.engine.reading import Batch, read_batches
 from textmix.losses import classification_loss, target_mass
 from textmix.mixup import Mix, Mixup, draw
 
-_TOGETHER = 2**19
+_TOGETHER = 2**20
 """Bytes of small batches that are made at a time: one by one, between steps that use the caches for themselves, they
 take three times as long. Larger ones, as of images, are made when they are asked for."""
 
