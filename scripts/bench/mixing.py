@@ -20,7 +20,7 @@ BATCHES: dict[Effort, dict[str, int]] = {
 }
 """Pairs of steps of each model."""
 STRETCH = {"minilm": 6, "cnn": 120}
-"""Pairs whose mean is a number: for the CNN three epochs; MiniLM's batches take too little beside its steps to matter."""
+"""Pairs whose mean is a number: for the CNN three epochs; MiniLM's batches take too little time to matter."""
 WARM_UP = 3
 """Pairs that are not counted: the first steps make what later ones use again."""
 CASES = (("minilm", "fp32", 1.02), ("minilm", "bf16", 1.02), ("cnn", "fp32", 1.05))

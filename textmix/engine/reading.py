@@ -1,6 +1,6 @@
 """Batches of examples, read ahead by other processes where a run asks for them, and brought to the model's device."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -22,7 +22,18 @@ def read_batches(examples: Examples, plan: Sequence[Indices], device: torch.devi
     :param workers: processes that read ahead; 0 reads a batch when it is asked for.
     :raises InputError: an example can't be read.
     """
-    loader = DataLoader(
+    for batch in _read(examples, plan, device, workers):
+        if isinstance(batch, InputError):
+            raise batch
+        yield {name: values.to(device, non_blocking=True) for name, values in batch.items()}
+
+
+def _read(
+    examples: Examples, plan: Sequence[Indices], device: torch.device, workers: int
+) -> Iterable[Batch | InputError]:
+    if workers == 0 and device.type != "cuda":
+        return map(examples.batch, plan)  # a loader takes as long as a small batch itself
+    return DataLoader(
         _Batches(examples),
         sampler=plan,
         batch_size=None,
@@ -32,10 +43,6 @@ def read_batches(examples: Examples, plan: Sequence[Indices], device: torch.devi
         # Forked, they share what is mapped from disk; otherwise each would be sent a copy of the whole set.
         multiprocessing_context="fork" if workers else None,
     )
-    for batch in loader:
-        if isinstance(batch, InputError):
-            raise batch
-        yield {name: values.to(device, non_blocking=True) for name, values in batch.items()}
 
 
 class _Batches(Dataset[Batch | InputError]):
