@@ -51,7 +51,7 @@ def examine(config: Config, folder: Path) -> Iterator[str]:
     accelerator = start(config.train)
     splits = load_splits(config)
     check_sizes(splits, config)
-    check_loss(config.loss, torch.from_numpy(splits.class_counts))
+    check_loss(config.loss, splits.class_counts)
     yield f"Data: {config.data.path}\n{_describe_splits(splits)}"
     yield f"Labels\n{_describe_labels(splits)}"
     outside = {path: load_outside(path, config, splits) for path in ood.values()}

@@ -4,6 +4,8 @@ Every loss is a sum over the batch divided by what it is averaged over, so that 
 (micro-batches, processes) can be divided by the whole's count and gives the whole's gradient.
 """
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -160,15 +162,15 @@ def resolve_class_weights(config: LossConfig, counts: Tensor) -> Tensor | None:
     return torch.tensor(config.class_weights)
 
 
-def check_loss(config: LossConfig, counts: Tensor) -> None:
+def check_loss(config: LossConfig, counts: npt.NDArray[np.int64]) -> None:
     """Make sure, before any training, that `config` fits these classes.
 
     :param counts: training examples of each class (C,).
     :raises InputError: the class weights or the label smoothing don't.
 
-    >>> check_loss(LossConfig(label_smoothing=0.5), torch.tensor([30, 10]))
+    >>> check_loss(LossConfig(label_smoothing=0.5), np.array([30, 10]))
     """
-    resolve_class_weights(config, counts)
+    resolve_class_weights(config, torch.from_numpy(counts))
     smooth_labels(torch.eye(len(counts)), config.label_smoothing, config.smoothing_convention)
 
 

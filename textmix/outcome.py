@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from textmix import predictions as predictions_files
 from textmix.config import Config
 from textmix.data import Splits
-from textmix.engine import FitResult
+from textmix.engine import FitResult, speaks
 from textmix.errors import InputError
 from textmix.export import Saveable, bake, base_license, push_to_hub, save_model
 from textmix.models.adapters import merge_adapters
@@ -80,7 +80,9 @@ def _save_thumbnails(folder: Path, splits: Splits, predictions: Mapping[str, Pre
 
 
 def tell(folder: Path, state: str) -> None:
-    """Show the metrics of the run in `folder` and where its files are."""
+    """Show the metrics of the run in `folder` and where its files are; one of several processes does."""
+    if not speaks():
+        return
     with as_written(folder):
         table = text_table(metric_rows({folder.name: read_summary(folder)}))
     sys.stdout.write(f"{table}\n{folder}: {state}; see {folder / 'report.html'}.\n")

@@ -27,10 +27,8 @@ def run(config: Config, folder: Path) -> None:
     :raises RunError: the training can't go on.
     """
     # Imported here, so that --help answers without torch.
-    import torch
-
     from textmix import held_out, run_folder
-    from textmix.engine import fit, main_first, seed_generators, speaks, start, together, total_epochs
+    from textmix.engine import fit, main_first, seed_generators, start, together, total_epochs
     from textmix.losses import check_loss
     from textmix.mixup import EmbeddingNoise, Mixup
     from textmix.models.build import build_model
@@ -39,16 +37,15 @@ def run(config: Config, folder: Path) -> None:
     from textmix.models.padding import fit_padding, fit_padding_outside
 
     if run_folder.is_finished(folder, config):
-        if speaks():
-            from textmix.outcome import tell
+        from textmix.outcome import tell
 
-            tell(folder, "this run is finished already")
+        tell(folder, "this run is finished already")
         return
     accelerator = start(config.train, some_unused=config.model.name == "pretrained")
     # The others find the tokens of the main process in the cache.
     splits, outside = main_first(accelerator, lambda: held_out.load(config))
     with together():
-        check_loss(config.loss, torch.from_numpy(splits.class_counts))
+        check_loss(config.loss, splits.class_counts)
         config.mixup.check_epochs(total_epochs(accelerator, splits, config.train))
         seed_generators(config.seed)
         model = build_model(config, splits)
