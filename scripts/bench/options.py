@@ -30,6 +30,7 @@ class Setting:
     fused: bool = True
     attention: str = "sdpa"
     fast_dropout: bool = False
+    folded_clipping: bool = False
     buckets: bool = True
     compiled: bool = False
 
@@ -40,6 +41,7 @@ OPTIONS: dict[str, tuple[Setting, Setting]] = {
     "fused AdamW": (Setting(), Setting(fused=False)),
     "textmix's dropout": (Setting(fast_dropout=True), Setting()),
     "textmix's dropout, bf16": (Setting(bf16=True, fast_dropout=True), Setting(bf16=True)),
+    "textmix's clipping, bf16": (Setting(bf16=True, folded_clipping=True), Setting(bf16=True)),
     "SDPA instead of eager attention": (Setting(), Setting(attention="eager")),
     "torch.compile, bf16": (Setting(bf16=True, compiled=True), Setting(bf16=True)),
 }
@@ -90,6 +92,7 @@ def _stepper(setting: Setting, classes: int) -> Callable[[dict[str, Any]], None]
 
     from textmix.data import resolve_packaged_model
     from textmix.engine.dropout import fast_dropout
+    from textmix.engine.optimization import clip_gradients
 
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -103,7 +106,10 @@ def _stepper(setting: Setting, classes: int) -> Callable[[dict[str, Any]], None]
         with dropout, torch.autocast("cpu", torch.bfloat16, setting.bf16):
             logits = network(**{name: values for name, values in batch.items() if name != "labels"}).logits
         cross_entropy(logits.float(), batch["labels"]).backward()
-        clip_grad_norm_(model.parameters(), 1.0)
+        if setting.folded_clipping:
+            clip_gradients(optimizer, 1.0)
+        else:
+            clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
 

@@ -1,9 +1,14 @@
+import copy
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils import clip_grad_norm_
 
 from textmix.config import TrainConfig
-from textmix.engine.optimization import make_optimizer, make_schedule, total_steps
+from textmix.engine.optimization import clip_gradients, make_optimizer, make_schedule, total_steps
 
 
 def rates(config, steps_per_epoch):
@@ -73,3 +78,48 @@ def test_weight_decay_spares_biases_and_normalisation_and_frozen_weights_are_lef
     assert decayed["weight_decay"] == 0.01
     assert len(spared["params"]) == 4
     assert spared["weight_decay"] == 0
+
+
+def network(scale, seed=0):
+    """Return a model with parameters of every number of dimensions, one of them unused, and gradients."""
+    torch.manual_seed(seed)
+    model = nn.ModuleList([nn.Embedding(50, 8), nn.Conv1d(8, 4, 3), nn.Linear(4, 2), nn.Linear(2, 2)])
+    model.scalar = nn.Parameter(torch.tensor(1.5))
+    for parameter in [*model[:3].parameters(), model.scalar]:
+        parameter.grad = torch.randn_like(parameter) * scale
+    return model
+
+
+@given(scale=st.floats(1e-6, 1e6), seed=st.integers(0, 2**31))
+def test_the_norm_is_that_of_all_gradients_together(scale, seed):
+    model = network(scale, seed)
+    expected = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).double().norm()
+    found = clip_gradients(make_optimizer(model, TrainConfig(), 1e-3), 1.0)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("limit", [None, 0.1, 1e9])
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "adadelta"])
+def test_steps_are_those_on_gradients_that_torch_clipped(name, limit):
+    model = network(1.0)
+    reference = copy.deepcopy(model)
+    config = TrainConfig(optimizer=name, weight_decay=0.0)
+    ours, theirs = (make_optimizer(m, config, 0.1) for m in (model, reference))
+    for step in range(3):
+        for mine, other in zip(model.parameters(), reference.parameters(), strict=True):
+            if mine.grad is not None:
+                mine.grad = torch.randn_like(mine) * 10.0 ** (-2 * step)  # from above the limit to below
+                other.grad = mine.grad.clone()
+        norm = clip_gradients(ours, limit)
+        torch.testing.assert_close(norm, clip_grad_norm_(reference.parameters(), limit or float("inf")))
+        ours.step()
+        theirs.step()
+    for mine, other in zip(model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_gradient_that_is_no_number_shows_in_the_norm(bad):
+    model = network(1.0)
+    model[1].weight.grad[2, 1, 0] = bad
+    assert not clip_gradients(make_optimizer(model, TrainConfig(), 1e-3), 1.0).isfinite()

@@ -59,7 +59,15 @@ def test_it_ends_as_the_training_of_the_whole_table_does(topics, tmp_path, monke
     assert some.keys() == everything.keys()
     for name, values in everything.items():
         # Adam turns the last digits of a gradient near zero into steps: 1e-4 is a hundredth of one.
-        torch.testing.assert_close(some[name], values, atol=1e-4, rtol=1e-4, msg=name)
+        found, expected = (without_bias_of_keys(name, of) for of in (some[name], values))
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4, msg=name)
+
+
+def without_bias_of_keys(name, values):
+    """Leave out what moves all scores of a query alike: its gradient is rounding alone, and Adam makes steps of it."""
+    if name.endswith(("key.bias", "k_lin.bias")):
+        return values[:0]
+    return values.unflatten(0, (3, -1))[[0, 2]] if name.endswith("c_attn.bias") else values  # query, key, value
 
 
 def test_the_other_rows_stay_as_they_are_and_the_model_predicts_with_all(topics, tmp_path):

@@ -42,7 +42,9 @@ def make_learner(config, splits):
     forward = Forward(model, mixup)
     schedule = make_schedule(optimizer, config.train, 100)
     classes, dropout = len(splits.label_names), fast_dropout(model)
-    return model, Learner(Accelerator(), forward, optimizer, schedule, config, weights, classes, dropout)
+    accelerator = Accelerator()
+    optimizer = accelerator.prepare_optimizer(optimizer)
+    return model, Learner(accelerator, forward, optimizer, schedule, config, weights, classes, dropout)
 
 
 def take(config, splits, batches):

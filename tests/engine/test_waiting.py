@@ -57,10 +57,11 @@ def two_steps(model, splits, config, device):
     model.train().to(device)
     optimizer = make_optimizer(model, config.train, config.learning_rate)
     weights = resolve_class_weights(config.loss, torch.from_numpy(splits.class_counts))
+    accelerator = Accelerator()
     learner = Learner(
-        accelerator=Accelerator(),
+        accelerator=accelerator,
         forward=Forward(model, mixup),
-        optimizer=optimizer,
+        optimizer=accelerator.prepare_optimizer(optimizer),
         schedule=make_schedule(optimizer, config.train, 10),
         config=config,
         class_weights=None if weights is None else weights.to(device),

@@ -1,7 +1,10 @@
-"""Optimizers and learning-rate schedules."""
+"""Optimizers, learning-rate schedules, and the limit on the gradients' norm."""
+
+from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, MultiStepLR
 from transformers import get_scheduler
@@ -47,3 +50,26 @@ def total_steps(config: TrainConfig, steps_per_epoch: int) -> int:
     """Return how many optimizer steps the run has."""
     steps = config.epochs * steps_per_epoch
     return steps if config.max_steps is None else min(steps, config.max_steps)
+
+
+def clip_gradients(optimizer: Optimizer, limit: float | None) -> Tensor:
+    """Let the next step of `optimizer` go by gradients of a norm of at most `limit`; return the norm that they have.
+
+    Nothing is read back from the device.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = _norm_by_rows(gradients) if gradients[0].device.type == "cpu" else get_total_norm(gradients)
+    if limit is not None and optimizer.defaults.get("fused"):
+        # A fused optimizer divides by this as it reads the gradients, without a pass over all of them for it alone.
+        optimizer.grad_scale = (norm / limit).clamp(min=1)  # type: ignore[attr-defined]
+    elif limit is not None:
+        clip_grads_with_norm_(parameters, limit, norm)
+    return norm
+
+
+def _norm_by_rows(gradients: Sequence[Tensor]) -> Tensor:
+    """Return the norm of all `gradients`: on a CPU PyTorch sums up a whole tensor in one thread, and rounds more."""
+    rows = [torch.linalg.vector_norm(g.flatten(1), dim=1) if g.ndim > 1 else g.flatten() for g in gradients]
+    norm: Tensor = torch.linalg.vector_norm(torch.cat(rows))
+    return norm

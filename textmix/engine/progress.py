@@ -5,6 +5,7 @@ import json
 import logging
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
+from torch.utils.serialization import config as serialization
 from transformers import PreTrainedModel
 
 from textmix.data import Examples, Splits
@@ -75,8 +77,10 @@ def save(learner: Learner, model: PreTrainedModel, progress: Progress, run_dir: 
         if accelerator.scaler is not None:
             optimizer["scaler"] = accelerator.scaler.state_dict()
         with checkpoint.writing(checkpoint.place(folder, progress.step)) as part:
-            save_model(model, str(part / _MODEL))
-            _write(optimizer, part / _OPTIMIZER)
+            with ThreadPoolExecutor() as pool:  # the two large files side by side
+                written = pool.submit(_write, optimizer, part / _OPTIMIZER)
+                save_model(model, str(part / _MODEL))
+            written.result()
             _write(processes, part / _PROCESSES)
             (part / _PROGRESS).write_text(json.dumps(_plain(progress)), encoding="utf-8")
             shutil.copyfile(run_dir / METRICS, part / METRICS)
@@ -120,7 +124,8 @@ def load_best(accelerator: Accelerator, model: PreTrainedModel, progress: Progre
 
 
 def _write(values: object, path: Path) -> None:
-    with path.open("wb") as file:
+    no_sums = serialization.patch({"save.compute_crc32": False})  # type: ignore[attr-defined]  # the manifest has them
+    with path.open("wb") as file, no_sums:
         try:
             torch.save(values, file)
         except RuntimeError as error:  # torch's own words hide what the disk said

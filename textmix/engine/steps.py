@@ -7,15 +7,16 @@ from itertools import islice
 
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import PreTrainedModel
 
 from textmix.config import Config, MixupConfig
 from textmix.data import Examples, share
 from textmix.data.batching import Indices
+from textmix.engine.optimization import clip_gradients
 from textmix.engine.reading import Batch, read_batches
 from textmix.losses import classification_loss, target_mass
 from textmix.mixup import Mix, Mixup, draw
@@ -51,7 +52,7 @@ class Learner:
 
     accelerator: Accelerator
     forward: nn.Module
-    optimizer: Optimizer
+    optimizer: AcceleratedOptimizer
     schedule: LRScheduler
     config: Config
     class_weights: Tensor | None
@@ -189,14 +190,13 @@ def accumulate(learner: Learner, forward: nn.Module, window: Window, masses: Ten
 
 def update(learner: Learner, window: Window, loss: Tensor) -> StepResult:
     """Change the weights as the gradients of a window say."""
-    limit = learner.config.train.max_grad_norm
-    limit = float("inf") if limit is None else limit
-    norm = learner.accelerator.clip_grad_norm_(learner.forward.parameters(), limit)
+    learner.accelerator.unscale_gradients(learner.optimizer)  # of float16
+    norm = clip_gradients(learner.optimizer.optimizer, learner.config.train.max_grad_norm)
     rate = float(learner.schedule.get_last_lr()[0])
     learner.optimizer.step()
     learner.schedule.step()
     learner.optimizer.zero_grad()
-    return StepResult(loss, torch.as_tensor(norm), window.micros[0].mix.weight, rate)
+    return StepResult(loss, norm, window.micros[0].mix.weight, rate)
 
 
 def _clean_targets(learner: Learner, micro: MicroBatch) -> Tensor:
