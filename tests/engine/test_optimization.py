@@ -1,5 +1,3 @@
-import copy
-
 import pytest
 import torch
 from hypothesis import given
@@ -101,8 +99,7 @@ def test_the_norm_is_that_of_all_gradients_together(scale, seed):
 @pytest.mark.parametrize("limit", [None, 0.1, 1e9])
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "adadelta"])
 def test_steps_are_those_on_gradients_that_torch_clipped(name, limit):
-    model = network(1.0)
-    reference = copy.deepcopy(model)
+    model, reference = network(1.0), network(1.0)
     config = TrainConfig(optimizer=name, weight_decay=0.0)
     ours, theirs = (make_optimizer(m, config, 0.1) for m in (model, reference))
     for step in range(3):
@@ -116,6 +113,26 @@ def test_steps_are_those_on_gradients_that_torch_clipped(name, limit):
         theirs.step()
     for mine, other in zip(model.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "adadelta"])
+def test_a_scaled_loss_gives_the_same_steps_and_none_where_it_overflowed(name):
+    model, reference = network(1.0), network(1.0)
+    config = TrainConfig(optimizer=name, weight_decay=0.0)
+    ours, theirs = (make_optimizer(m, config, 0.1) for m in (model, reference))
+    clip_grad_norm_(reference.parameters(), 0.5)
+    theirs.step()
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    for bad in (1.0, float("inf")):
+        scaler.scale(torch.ones(()))
+        for mine, other in zip(network(1.0).parameters(), model.parameters(), strict=True):
+            other.grad = None if mine.grad is None else mine.grad * 1024 * bad
+        scaler.unscale_(ours)
+        clip_gradients(ours, 0.5)
+        scaler.step(ours)
+        scaler.update()
+        for mine, other in zip(model.parameters(), reference.parameters(), strict=True):
+            torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
